@@ -1,0 +1,61 @@
+# peft_room(NAME [TORCH] SOURCES file...)
+#
+# One room of the library as an OBJECT target peft_<NAME>. A room without TORCH never sees a torch
+# header: it compiles in a second and can be fuzzed alone.
+set_property(GLOBAL PROPERTY PEFT_ROOMS "")
+
+if(NOT TARGET peft_pch)
+  file(WRITE ${CMAKE_BINARY_DIR}/pch/empty.cpp "")
+  add_library(peft_pch OBJECT ${CMAKE_BINARY_DIR}/pch/empty.cpp)
+  target_link_libraries(peft_pch PRIVATE PeftTorch::torch)
+  target_precompile_headers(peft_pch PRIVATE <torch/torch.h>)
+endif()
+
+function(peft_use_torch target)
+  target_link_libraries(${target} PRIVATE PeftTorch::torch)
+  target_precompile_headers(${target} REUSE_FROM peft_pch)
+endfunction()
+
+function(peft_room name)
+  cmake_parse_arguments(ROOM "TORCH" "" "SOURCES" ${ARGN})
+  set(target peft_${name})
+  add_library(${target} OBJECT ${ROOM_SOURCES})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${target} PRIVATE peft_warnings peft_fmt nlohmann_json::nlohmann_json
+                        PkgConfig::oniguruma PkgConfig::utf8proc)
+  if(ROOM_TORCH)
+    peft_use_torch(${target})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY PEFT_ROOMS ${target})
+endfunction()
+
+# peft_test(NAME [TORCH] ROOMS room... SOURCES file... [LABELS label...])
+#
+# One GoogleTest program for one room. It links the objects of the rooms it names, so that a room can
+# be built and tested while another one is being changed.
+function(peft_test name)
+  cmake_parse_arguments(T "TORCH" "TIMEOUT" "ROOMS;SOURCES;LABELS;LIBRARIES" ${ARGN})
+  set(target test_${name})
+  add_executable(${target} ${T_SOURCES})
+  foreach(room ${T_ROOMS})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:peft_${room}>)
+  endforeach()
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${target} PRIVATE PEFT_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                             PEFT_BINARY_DIR="${PROJECT_BINARY_DIR}")
+  target_link_libraries(${target} PRIVATE peft_warnings peft_fmt nlohmann_json::nlohmann_json
+    PkgConfig::oniguruma PkgConfig::utf8proc GTest::gtest GTest::gmock GTest::gtest_main
+    Threads::Threads ${T_LIBRARIES})
+  if(T_TORCH)
+    peft_use_torch(${target})
+  endif()
+  if(NOT T_LABELS)
+    set(T_LABELS unit)
+  endif()
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 300)
+  endif()
+  # One ctest entry for a program: starting libtorch once a test would take longer than the tests.
+  add_test(NAME ${name} COMMAND ${target})
+  set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT ${T_TIMEOUT})
+endfunction()

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <string>
+
+#include "peft/base/json.h"
+#include "peft/models/common/kv_cache.h"
+
+namespace peft {
+
+/// One call of a language model. Legend: B rows, T new tokens, S tokens in the cache, V vocabulary.
+struct LanguageModelInput {
+  at::Tensor input_ids = {};      // [B, T] int64; this or inputs_embeds
+  at::Tensor inputs_embeds = {};  // [B, T, hidden]
+  at::Tensor attention_mask = {}; // [B, S + T], 1 = token, 0 = padding; undefined: no padding
+  at::Tensor position_ids = {};   // [B, T]; undefined: counted from the cache's length, as transformers
+  KeyValueCache* cache = nullptr; // not owned; keys and values are appended to it
+};
+
+/// Shape facts that adapters and generation need, as plain numbers.
+struct LanguageModelShape {
+  int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
+};
+
+/// A decoder that predicts the next token: what generation, training and prompt learning stand on.
+/// The names of its registered parameters are the checkpoint's keys.
+class LanguageModelImpl : public torch::nn::Module {
+ public:
+  /// Hidden states after the last norm.  -> [B, T, hidden].
+  /// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
+  virtual at::Tensor hidden_states(const LanguageModelInput& input) = 0;
+
+  /// Scores of the next token.  hidden [..., hidden] -> [..., V] in the model's dtype.
+  virtual at::Tensor head(const at::Tensor& hidden) = 0;
+
+  /// The weight of the head, [V, hidden]; tagged where an adapter or replacement is on it.
+  virtual at::Tensor head_weight() const = 0;
+
+  /// Token ids to vectors, adapters included.  ids [B, T] -> [B, T, hidden].
+  virtual at::Tensor embed(const at::Tensor& ids) = 0;
+
+  /// An empty growing cache of the right number of layers.
+  virtual std::unique_ptr<KeyValueCache> new_cache() const = 0;
+
+  virtual LanguageModelShape shape() const = 0;
+
+  /// The checkpoint's config.json, as read.
+  virtual const Json& config() const = 0;
+
+  /// Recompute each block in backward instead of keeping its activations.
+  virtual void set_gradient_checkpointing(bool on) = 0;
+
+  /// Logits of every position.  -> [B, T, V].
+  at::Tensor forward(const LanguageModelInput& input) { return head(hidden_states(input)); }
+
+  /// Sum of the cross-entropy over the labels that are not -100, each label predicted from the token
+  /// before it; computed in chunks, so that the logits of a whole batch never exist.
+  ///   labels [B, T] int64 -> scalar float32
+  at::Tensor loss_sum(const LanguageModelInput& input, const at::Tensor& labels);
+};
+using LanguageModel = std::shared_ptr<LanguageModelImpl>;
+
+}  // namespace peft
