@@ -1,0 +1,72 @@
+#include "peft/base/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "peft/base/error.h"
+
+namespace peft {
+namespace {
+
+/// madvise on the whole pages inside (`inner`) or around the range.
+void advise(std::span<const std::byte> bytes, size_t offset, size_t length, int advice,
+            bool inner) {
+  if (offset >= bytes.size()) return;
+  length = std::min(length, bytes.size() - offset);
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto first = reinterpret_cast<uintptr_t>(bytes.data()) + offset;
+  const uintptr_t begin = (inner ? first + page - 1 : first) / page * page;
+  const uintptr_t end = (inner ? first + length : first + length + page - 1) / page * page;
+  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+}  // namespace
+
+MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) {
+    if (errno == ENOENT || errno == ENOTDIR) {
+      throw NotFoundError(fmt::format("{}: there is no such file.", path.string()));
+    }
+    throw IoError(fmt::format("{}: opening failed: {}.", path.string(), std::strerror(errno)));
+  }
+  struct stat info = {};
+  const bool known = ::fstat(file, &info) == 0;
+  const auto size = known ? static_cast<size_t>(info.st_size) : 0;
+  void* address = nullptr;
+  if (known && S_ISREG(info.st_mode) && size > 0) {
+    address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+  }
+  const int code = errno;
+  ::close(file);
+  if (known && !S_ISREG(info.st_mode)) {
+    throw IoError(fmt::format("{}: expected a regular file, got something else.", path.string()));
+  }
+  if (!known || address == MAP_FAILED) {
+    throw IoError(fmt::format("{}: mapping failed: {}.", path.string(), std::strerror(code)));
+  }
+  bytes_ = {static_cast<const std::byte*>(address), size};
+}
+
+MappedFile::~MappedFile() {
+  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+}
+
+void MappedFile::will_need(size_t offset, size_t length) const noexcept {
+  advise(bytes_, offset, length, MADV_WILLNEED, false);
+}
+
+void MappedFile::release(size_t offset, size_t length) const noexcept {
+  advise(bytes_, offset, length, MADV_DONTNEED, true);
+}
+
+}  // namespace peft

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace peft {
+
+/// A whole file mapped read-only into memory. The bytes live as long as the object. A file that
+/// another program shortens meanwhile makes the process fail with SIGBUS: checkpoints are replaced
+/// by renaming, never cut in place.
+class MappedFile {
+ public:
+  /// Throws: NotFoundError, IoError.
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  std::span<const std::byte> bytes() const { return bytes_; }
+
+  /// Asks the system to read the range ahead of its use; a hint.
+  void will_need(size_t offset, size_t length) const noexcept;
+
+  /// Tells the system that the range will not be read again, so that its pages stop counting as
+  /// this process's memory; they are read from the file again when touched. A hint.
+  void release(size_t offset, size_t length) const noexcept;
+
+ private:
+  std::filesystem::path path_;
+  std::span<const std::byte> bytes_;
+};
+
+}  // namespace peft
