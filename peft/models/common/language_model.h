@@ -11,11 +11,12 @@ namespace peft {
 
 /// One call of a language model. Legend: B rows, T new tokens, S tokens in the cache, V vocabulary.
 struct LanguageModelInput {
-  at::Tensor input_ids = {};      // [B, T] int64; this or inputs_embeds
-  at::Tensor inputs_embeds = {};  // [B, T, hidden]
-  at::Tensor attention_mask = {}; // [B, S + T], 1 = token, 0 = padding; undefined: no padding
-  at::Tensor position_ids = {};   // [B, T]; undefined: counted from the cache's length, as transformers
-  KeyValueCache* cache = nullptr; // not owned; keys and values are appended to it
+  at::Tensor input_ids = {};       // [B, T] int64; this or inputs_embeds
+  at::Tensor inputs_embeds = {};   // [B, T, hidden]
+  at::Tensor attention_mask = {};  // [B, S + T], 1 = token, 0 = padding; undefined: no padding
+  at::Tensor position_ids =
+      {};  // [B, T]; undefined: counted from the cache's length, as transformers
+  KeyValueCache* cache = nullptr;  // not owned; keys and values are appended to it
 };
 
 /// Shape facts that adapters and generation need, as plain numbers.
@@ -54,8 +55,8 @@ class LanguageModelImpl : public torch::nn::Module {
   /// Logits of every position.  -> [B, T, V].
   at::Tensor forward(const LanguageModelInput& input) { return head(hidden_states(input)); }
 
-  /// Sum of the cross-entropy over the labels that are not -100, each label predicted from the token
-  /// before it; computed in chunks, so that the logits of a whole batch never exist.
+  /// Sum of the cross-entropy over the labels that are not -100, each label predicted from the
+  /// token before it; computed in chunks, so that the logits of a whole batch never exist.
   ///   labels [B, T] int64 -> scalar float32
   at::Tensor loss_sum(const LanguageModelInput& input, const at::Tensor& labels);
 };

@@ -1,0 +1,36 @@
+#include "peft/models/common/attention.h"
+
+#include <ATen/ATen.h>
+
+namespace peft {
+namespace {
+
+// [B, K, S, D] -> [B, H, S, D]: each key/value head serves H / K query heads.
+at::Tensor repeat_heads(const at::Tensor& x, int64_t groups) {
+  if (groups == 1) return x;
+  const auto b = x.size(0), k = x.size(1), s = x.size(2), d = x.size(3);
+  return x.unsqueeze(2).expand({b, k, groups, s, d}).reshape({b, k * groups, s, d});
+}
+
+}  // namespace
+
+at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
+                  const AttentionMask& mask, const AttentionOptions& options) {
+  const auto b = query.size(0), h = query.size(1), t = query.size(2), d = query.size(3);
+  const auto groups = h / key.size(1);
+  std::optional<at::Tensor> additive;
+  if (mask.additive.defined()) additive = mask.additive;
+  if (t == 1 && options.dropout == 0.0) {
+    // One new token: the heads that share keys become the rows of one product, without a copy.
+    const auto rows = query.view({b, h / groups, groups, d});
+    return at::scaled_dot_product_attention(rows, key, value, additive, 0.0, false, options.scale)
+        .reshape({b, 1, h * d});
+  }
+  return at::scaled_dot_product_attention(query, repeat_heads(key, groups),
+                                          repeat_heads(value, groups), additive, options.dropout,
+                                          mask.causal, options.scale)
+      .transpose(1, 2)
+      .reshape({b, t, h * d});
+}
+
+}  // namespace peft

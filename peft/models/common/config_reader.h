@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "peft/base/json.h"
+
+namespace peft {
+
+/// Typed access to a checkpoint's config.json, which is untrusted: every value is checked for its
+/// type and range before it becomes a size. An absent key or a null gives the default.
+class ConfigReader {
+ public:
+  /// `where` starts every message, for example "config.json". The Json must outlive the reader.
+  ConfigReader(const Json& json, std::string where);
+
+  bool has(const std::string& key) const;  // present and not null
+
+  /// An integer from 1 to 2^31 - 1: a size or a count.  Throws: ConfigError.
+  int64_t size(const std::string& key, std::optional<int64_t> fallback = std::nullopt) const;
+  /// Throws: ConfigError where the value is not a finite number.
+  double number(const std::string& key, std::optional<double> fallback = std::nullopt) const;
+  /// Throws: ConfigError where the value is not true or false.
+  bool flag(const std::string& key, bool fallback) const;
+  /// Throws: ConfigError where the value is not a string.
+  std::string text(const std::string& key,
+                   std::optional<std::string> fallback = std::nullopt) const;
+
+  const Json& json() const { return json_; }
+  const std::string& where() const { return where_; }
+
+ private:
+  [[noreturn]] void refuse(const std::string& key, const std::string& expected) const;
+
+  const Json& json_;
+  std::string where_;
+};
+
+}  // namespace peft

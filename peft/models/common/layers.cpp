@@ -1,0 +1,24 @@
+#include "peft/models/common/layers.h"
+
+#include <ATen/ATen.h>
+
+namespace peft {
+
+// The layers' constructors fill their weights with random numbers, so they are made with one
+// element and given their real storage afterwards.
+torch::nn::Linear make_linear(int64_t in, int64_t out, bool bias, at::TensorOptions options) {
+  torch::nn::Linear layer(torch::nn::LinearOptions(1, 1).bias(bias));
+  layer->options.in_features(in).out_features(out);
+  layer->weight.set_data(at::empty({out, in}, options));
+  if (bias) layer->bias.set_data(at::empty({out}, options));
+  return layer;
+}
+
+torch::nn::Embedding make_embedding(int64_t rows, int64_t width, at::TensorOptions options) {
+  torch::nn::Embedding layer(torch::nn::EmbeddingOptions(1, 1));
+  layer->options.num_embeddings(rows).embedding_dim(width);
+  layer->weight.set_data(at::empty({rows, width}, options));
+  return layer;
+}
+
+}  // namespace peft

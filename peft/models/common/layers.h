@@ -1,0 +1,15 @@
+#pragma once
+
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
+
+namespace peft {
+
+/// torch::nn::Linear with memory that is reserved but neither filled nor touched: a model that is
+/// about to be loaded does not pay for random numbers.
+torch::nn::Linear make_linear(int64_t in, int64_t out, bool bias, at::TensorOptions options);
+
+/// torch::nn::Embedding in the same manner.
+torch::nn::Embedding make_embedding(int64_t rows, int64_t width, at::TensorOptions options);
+
+}  // namespace peft

@@ -1,0 +1,101 @@
+#include <ATen/ATen.h>
+#include <torch/nn/module.h>
+
+#include <cmath>
+
+#include "peft/models/common/swiglu.h"
+#include "peft/models/llama/model.h"
+
+namespace peft::llama {
+namespace {
+
+// at::linear and not the layer's forward: the weight may carry an adapter, which sees this call.
+at::Tensor project(const at::Tensor& x, const torch::nn::Linear& layer) {
+  return at::linear(x, layer->weight, layer->bias);
+}
+
+}  // namespace
+
+AttentionImpl::AttentionImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options)
+    : q_proj(nullptr),
+      k_proj(nullptr),
+      v_proj(nullptr),
+      o_proj(nullptr),
+      layer_(layer),
+      head_dim_(config.head_dim),
+      slides_(config.windows.at(static_cast<size_t>(layer)) > 0),
+      dropout_(config.attention_dropout) {
+  const auto hidden = config.hidden_size;
+  const auto queries = config.num_attention_heads * config.head_dim;
+  const auto keys = config.num_key_value_heads * config.head_dim;
+  const bool bias = config.qkv_bias;
+  q_proj = register_module("q_proj", make_linear(hidden, queries, bias, options));
+  k_proj = register_module("k_proj", make_linear(hidden, keys, bias, options));
+  v_proj = register_module("v_proj", make_linear(hidden, keys, bias, options));
+  o_proj = register_module("o_proj", make_linear(queries, hidden, config.output_bias, options));
+  if (config.qk_norm) {
+    q_norm = register_module("q_norm", RmsNorm(head_dim_, config.rms_norm_eps, options));
+    k_norm = register_module("k_norm", RmsNorm(head_dim_, config.rms_norm_eps, options));
+  }
+}
+
+at::Tensor AttentionImpl::forward(const at::Tensor& x, const BlockContext& context) {
+  const auto heads = [this](const at::Tensor& y) {
+    return y.view({y.size(0), y.size(1), -1, head_dim_});  // [B, T, H or K, D]
+  };
+  auto query = heads(project(x, q_proj));
+  auto key = heads(project(x, k_proj));
+  auto value = heads(project(x, v_proj)).transpose(1, 2);  // [B, K, T, D]
+  if (q_norm) {
+    query = q_norm->forward(query);
+    key = k_norm->forward(key);
+  }
+  query = apply_rotary(query, context.angles);  // [B, H, T, D]
+  key = apply_rotary(key, context.angles);      // [B, K, T, D]
+  if (context.cache != nullptr) std::tie(key, value) = context.cache->append(layer_, key, value);
+  const auto& mask = slides_ ? context.sliding : context.full;
+  const AttentionOptions options{.scale = 1.0 / std::sqrt(static_cast<double>(head_dim_)),
+                                 .dropout = is_training() ? dropout_ : 0.0};
+  return project(attend(query, key, value, mask, options), o_proj);
+}
+
+MlpImpl::MlpImpl(const LlamaConfig& config, at::TensorOptions options)
+    : gate_proj(nullptr), up_proj(nullptr), down_proj(nullptr), activation_(config.hidden_act) {
+  const auto hidden = config.hidden_size, inner = config.intermediate_size;
+  gate_proj = register_module("gate_proj", make_linear(hidden, inner, config.mlp_bias, options));
+  up_proj = register_module("up_proj", make_linear(hidden, inner, config.mlp_bias, options));
+  down_proj = register_module("down_proj", make_linear(inner, hidden, config.mlp_bias, options));
+}
+
+at::Tensor MlpImpl::forward(const at::Tensor& x) {
+  const auto gate = project(x, gate_proj), up = project(x, up_proj);
+  at::Tensor inner;
+  if (activation_ == "silu") {
+    inner = swiglu(gate, up);
+  } else if (activation_ == "relu") {
+    inner = at::relu(gate) * up;
+  } else {
+    inner = at::gelu(gate, activation_ == "gelu" ? "none" : "tanh") * up;
+  }
+  return project(inner, down_proj);
+}
+
+BlockImpl::BlockImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options)
+    : self_attn(nullptr),
+      mlp(nullptr),
+      input_layernorm(nullptr),
+      post_attention_layernorm(nullptr) {
+  self_attn = register_module("self_attn", Attention(config, layer, options));
+  mlp = register_module("mlp", Mlp(config, options));
+  input_layernorm =
+      register_module("input_layernorm", RmsNorm(config.hidden_size, config.rms_norm_eps, options));
+  post_attention_layernorm = register_module(
+      "post_attention_layernorm", RmsNorm(config.hidden_size, config.rms_norm_eps, options));
+}
+
+at::Tensor BlockImpl::forward(const at::Tensor& x, const BlockContext& context) {
+  const auto middle = x + self_attn->forward(input_layernorm->forward(x), context);
+  return middle + mlp->forward(post_attention_layernorm->forward(middle));
+}
+
+}  // namespace peft::llama
