@@ -1,0 +1,26 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "peft/train/example.h"
+
+namespace peft::train {
+
+/// Rows of tokens as tensors. Legend: B rows, T tokens of the longest row.
+struct Batch {
+  at::Tensor input_ids = {};       // [B, T] int64
+  at::Tensor attention_mask = {};  // [B, T] int64; undefined where no row is padded
+  at::Tensor labels = {};          // [B, T] int64, -100 where not counted
+  int64_t rows = 0;
+  int64_t tokens = 0;   // without padding
+  int64_t counted = 0;  // labels that the loss counts
+};
+
+/// Puts rows together, padded on the right to the longest of them.
+/// Source: DataCollatorForLanguageModeling in trl/trainer/sft_trainer.py.
+Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& rows,
+              int64_t pad_id = 0);
+
+}  // namespace peft::train

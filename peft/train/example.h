@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "peft/train/data_row.h"
+#include "peft/train/text_encoder.h"
+
+namespace peft::train {
+
+/// A label that is not counted in the loss. Source: torch.nn.CrossEntropyLoss(ignore_index=-100).
+inline constexpr int64_t kIgnoreLabel = -100;
+
+/// One row as tokens. `labels` is as long as `input_ids`; each label stands at the place of its own
+/// token (the model shifts).
+struct Example {
+  std::vector<int64_t> input_ids = {};
+  std::vector<int64_t> labels = {};
+
+  /// Labels that the loss counts: those that are not -100, without the first, which nothing
+  /// predicts.
+  int64_t counted() const;
+};
+
+struct ExampleOptions {
+  bool completion_only_loss = true;  // of rows with a prompt and a completion
+  bool assistant_only_loss = false;  // of message rows
+  int64_t max_length = 1024;         // longer rows are cut at the end; 0: never
+};
+
+/// Tokenises one row. Strings are used as they are, the end-of-sequence token is appended to texts
+/// and completions (unless they end with it); messages go through the chat template. `encoder` may
+/// be null where rows hold token ids. Throws: ConfigError that begins with the row's file and line.
+/// Source: SFTTrainer._prepare_dataset in trl/trainer/sft_trainer.py.
+Example make_example(const DataRow& row, const TextEncoder* encoder,
+                     const ExampleOptions& options = {});
+
+/// Tokenises all rows; `truncated` receives how many were cut.
+std::vector<Example> make_examples(const std::vector<DataRow>& rows, const TextEncoder* encoder,
+                                   const ExampleOptions& options, int64_t* truncated = nullptr);
+
+}  // namespace peft::train

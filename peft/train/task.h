@@ -1,0 +1,38 @@
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "peft/train/adamw.h"
+#include "peft/train/collate.h"
+
+namespace peft::train {
+
+/// What is trained, as the trainer sees it: the port that binds a model with an adapter to it. The
+/// trainer knows neither models nor file formats.
+class TrainTask {
+ public:
+  virtual ~TrainTask() = default;
+
+  /// Sum of the loss over the labels of the batch that count, with its graph where gradients are
+  /// on.
+  ///   -> scalar float32
+  virtual at::Tensor loss_sum(const Batch& batch) = 0;
+
+  /// The parameters that learn, in a fixed order and under the names that checkpoints use.
+  virtual std::vector<TrainParameter> parameters() = 0;
+
+  /// Switches dropout on or off.
+  virtual void set_training(bool on) = 0;
+
+  /// Writes the adapter into an existing folder, as Python PEFT does.
+  virtual void save_adapter(const std::filesystem::path& folder) = 0;
+  /// Overwrites the parameters with those of a folder.  Throws: MismatchError, FormatError.
+  virtual void load_adapter(const std::filesystem::path& folder) = 0;
+
+  /// One safetensors file.
+  virtual void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors) = 0;
+  virtual NamedTensors load_tensors(const std::filesystem::path& file) = 0;
+};
+
+}  // namespace peft::train
