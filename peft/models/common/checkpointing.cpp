@@ -83,7 +83,7 @@ struct Checkpoint : torch::autograd::Function<Checkpoint> {
 
 at::Tensor checkpoint(Block block, const at::Tensor& x) {
   if (!at::GradMode::is_enabled()) return block(x);
-  auto anchor = at::empty({0}, x.options().requires_grad(true));
+  auto anchor = at::empty({0}, x.options().requires_grad(false)).requires_grad_(true);
   return Checkpoint::apply(x, anchor, c10::make_intrusive<HeldBlock>(std::move(block)));
 }
 

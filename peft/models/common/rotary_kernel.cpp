@@ -7,15 +7,15 @@ namespace peft {
 namespace {
 
 // x [B, T, H, D] -> [B, H, T, D]; `direction` -1 turns back, which is the derivative's transpose.
-at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin,
-                  int direction) {
+// Products are rounded to x's dtype one by one, as Python's are.
+at::Tensor rotate(const at::Tensor& x, const at::Tensor& cos, const at::Tensor& sin, int direction) {
   const auto half = x.size(-1) / 2;
-  const auto c = cos.unsqueeze(-2);
-  const auto s = direction > 0 ? sin.unsqueeze(-2) : -sin.unsqueeze(-2);
-  const auto first = x.narrow(-1, 0, half).to(at::kFloat);
-  const auto second = x.narrow(-1, half, half).to(at::kFloat);
+  const auto c = cos.unsqueeze(-2).to(x.scalar_type());
+  const auto s = (direction > 0 ? sin : -sin).unsqueeze(-2).to(x.scalar_type());
+  const auto first = x.narrow(-1, 0, half);
+  const auto second = x.narrow(-1, half, half);
   const auto turned = at::cat({first * c - second * s, second * c + first * s}, -1);
-  return turned.to(x.scalar_type()).transpose(1, 2).contiguous();
+  return turned.transpose(1, 2).contiguous();
 }
 
 }  // namespace
