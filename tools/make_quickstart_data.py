@@ -4,9 +4,9 @@
 usage: tools/make_quickstart_data.py [FOLDER]
 
 The task: read one sentence about an appointment, a purchase or a journey and answer with a JSON
-object of five fixed fields. Three are copied or named (type, who, what), two are normalised: "half
-past three in the afternoon" becomes "15:30", "twelve euros fifty" becomes "12.50"; a field that the
-sentence does not speak of is null.
+object of four fixed fields. Two are copied (who, what), two are normalised: "half past three in the
+afternoon" becomes "15:30", "twelve euros fifty" becomes "12.50"; a field that the sentence does not
+speak of is null.
 
 Rows hold `prompt`, `completion` and `pattern`, the name of the sentence pattern. Half of the
 held-out rows are other sentences of the patterns in train ("known"), half are of patterns that
@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 
 SEED = 20
-TRAIN_ROWS = 1440
+TRAIN_ROWS = 1056
 HELDOUT_ROWS = 120  # of each kind: known patterns and new ones
 
 NAMES = """Anna Ben Carla David Elena Felix Grace Hugo Irene Jonas Karin Leo Maria Nils Olga Paul
@@ -148,7 +148,7 @@ class Writer:
     def row(self, name, kind, pattern):
         """A row whose sentence no earlier row has."""
         while True:
-            fields = {"type": kind, "who": self.names.deal(), "what": self.things[kind].deal(),
+            fields = {"who": self.names.deal(), "what": self.things[kind].deal(),
                       "time": None, "price": None}
             words = {"who": fields["who"], "what": fields["what"]}
             if "{time}" in pattern:
@@ -159,7 +159,7 @@ class Writer:
             sentence = sentence[0].upper() + sentence[1:]
             if sentence not in self.seen:
                 self.seen.add(sentence)
-                return {"prompt": f"Sentence: {sentence}\nJSON:",
+                return {"prompt": f"{sentence}\nJSON:",
                         "completion": " " + json.dumps(fields, separators=(",", ":")),
                         "pattern": name}
 

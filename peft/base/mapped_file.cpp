@@ -44,7 +44,9 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   const auto size = known ? static_cast<size_t>(info.st_size) : 0;
   void* address = nullptr;
   if (known && S_ISREG(info.st_mode) && size > 0) {
-    address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file, 0);
+    // Private and writable: a tensor that views the bytes may be changed in place (a merge), which
+    // gives this process its own copy of the page and never reaches the file.
+    address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
   }
   const int code = errno;
   ::close(file);

@@ -16,13 +16,13 @@ namespace peft::formats {
 struct TensorInfo {
   std::string name;
   std::vector<int64_t> shape;
-  std::string dtype;     // the file's own word: "BF16", "Q4_1", ...
-  uint64_t bytes = 0;    // size in the file
+  std::string dtype;   // the file's own word: "BF16", "Q4_1", ...
+  uint64_t bytes = 0;  // size in the file
   std::filesystem::path file;
 };
 
-/// A base model on disk: a Hugging Face folder (single or sharded safetensors) or a GGUF file. Opening
-/// maps the files and checks every header; tensors are read when asked for.
+/// A base model on disk: a Hugging Face folder (single or sharded safetensors) or a GGUF file.
+/// Opening maps the files and checks every header; tensors are read when asked for.
 class Checkpoint {
  public:
   /// Throws: NotFoundError (path), FormatError (damaged or hostile file).
@@ -30,7 +30,8 @@ class Checkpoint {
   virtual ~Checkpoint() = default;
 
   virtual const std::filesystem::path& path() const = 0;
-  /// config.json; for GGUF made from the metadata with the same keys (model_type, hidden_size, ...).
+  /// config.json; for GGUF made from the metadata with the same keys (model_type, hidden_size,
+  /// ...).
   virtual const Json& config() const = 0;
   /// Names as transformers spells them (a GGUF's own names are translated), in file order.
   virtual const std::vector<TensorInfo>& tensors() const = 0;

@@ -1,0 +1,16 @@
+#pragma once
+
+#include "cli/command.h"
+
+namespace peft::cli {
+
+// One function a file in cli/commands.
+Command train_command();
+Command generate_command();
+Command score_command();
+Command merge_command();
+Command tokenize_command();
+Command info_command();
+Command quickstart_command();
+
+}  // namespace peft::cli

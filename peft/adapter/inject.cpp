@@ -1,0 +1,304 @@
+// Tuner::inject: everything is checked and created first, then attached.
+
+#include <algorithm>
+
+#include "peft/adapter/matching.h"
+#include "peft/adapter/targets.h"
+#include "peft/adapter/tuner.h"
+#include "peft/base/error.h"
+#include "peft/base/text.h"
+#include "peft/base/warnings.h"
+
+namespace peft {
+
+/// What an injection is about to do.
+struct Tuner::Plan {
+  std::vector<Attachment> created;                  // new sites, not in the model yet
+  std::vector<TunerLayer*> extended;                // sites that get one more adapter
+  std::vector<std::unique_ptr<SavedModule>> saved;  // new modules to save
+  std::vector<SavedModule*> saved_again;            // that get one more copy
+  std::vector<std::string> targeted;                // module names
+  size_t attached_sites = 0, attached_saved = 0;    // how far attach() came
+  SharedWeights shared;
+};
+
+namespace {
+
+struct Matches {
+  std::vector<ModuleEntry> targeted;
+  std::vector<std::string> excluded, unmatched;
+};
+
+Matches match_modules(const SharedFields& fields, const std::vector<ModuleEntry>& modules) {
+  Matches matches;
+  const TargetMatcher matcher(fields);
+  for (const ModuleEntry& module : modules) {
+    if (module.name.empty()) continue;
+    switch (matcher.match(module.name)) {
+      case MatchResult::kMatched: matches.targeted.push_back(module); break;
+      case MatchResult::kExcluded: matches.excluded.push_back(module.name); break;
+      case MatchResult::kUnmatched: matches.unmatched.push_back(module.name); break;
+    }
+  }
+  return matches;
+}
+
+// The names that a person may have meant: last parts of module names, compared with each target.
+std::string closest_targets(const TargetModules& targets, const std::vector<std::string>& names) {
+  std::vector<std::string> parts;
+  for (const std::string& name : names) {
+    const std::string part = last_part(name);
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+  }
+  std::vector<std::string> close;
+  const auto wanted = targets.is_list() ? targets.names()
+                                        : std::vector<std::string>{targets.pattern()};
+  for (const std::string& target : wanted) {
+    for (std::string& name : closest_names(last_part(target), parts)) {
+      if (std::find(close.begin(), close.end(), name) == close.end()) {
+        close.push_back(std::move(name));
+      }
+    }
+  }
+  if (close.empty()) return "The modules are called " + join_names(parts) + ".";
+  return "Closest names: " + join_names(close) + ".";
+}
+
+[[noreturn]] void throw_no_match(const SharedFields& fields, const Matches& matches) {
+  if (matches.unmatched.empty() && !matches.excluded.empty()) {
+    throw NoMatchError(
+        "target_modules: all modules were excluded: expected at least one module to adapt, got "
+        "none. Check target_modules, exclude_modules and modules_to_save.");
+  }
+  if (!fields.target_modules->truthy()) {
+    throw NoMatchError("target_modules: expected names or a pattern, got " +
+                       fields.target_modules->text() + ". Name the modules to adapt.");
+  }
+  std::string text = "target_modules: " + fields.target_modules->text() +
+                     " matched nothing: expected a name or pattern that reaches one of " +
+                     std::to_string(matches.unmatched.size() + matches.excluded.size()) +
+                     " modules, got no match";
+  if (!matches.excluded.empty()) {
+    text += " outside of the " + std::to_string(matches.excluded.size()) +
+            " that exclude_modules and modules_to_save take out";
+  }
+  if (fields.layers_to_transform && !fields.layers_to_transform->absent()) {
+    text += " with layers_to_transform = " + fields.layers_to_transform->text();
+  }
+  if (fields.layers_pattern && !fields.layers_pattern->absent()) {
+    text += " and layers_pattern = " + fields.layers_pattern->text();
+  }
+  throw NoMatchError(text + ". " + closest_targets(*fields.target_modules, matches.unmatched));
+}
+
+template <typename Patterns>
+void warn_of_unused_patterns(const Patterns* patterns, const std::string& field,
+                             const std::vector<std::string>& targeted) {
+  if (patterns == nullptr || patterns->empty()) return;
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : *patterns) keys.push_back(key);
+  const auto unused = PatternKeys(keys, field).unmatched(targeted);
+  if (!unused.empty()) {
+    warn("The following " + field + " keys did not match any targeted module and were ignored: " +
+         join_names(unused) + ".");
+  }
+}
+
+bool names_embedding(const std::vector<std::string>& names) {
+  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return last_part(name) == "embed_tokens" || last_part(name) == "lm_head";
+  });
+}
+
+void warn_of_tied_weights(const SharedFields& fields, const ModelFacts& facts) {
+  if (!facts.tied_head) return;
+  const bool saved = fields.modules_to_save && *fields.modules_to_save &&
+                     names_embedding(**fields.modules_to_save);
+  const TargetModules& targets = *fields.target_modules;
+  if (!saved && !(targets.is_list() && names_embedding(targets.names()))) return;
+  warn(
+      "Model has `tie_word_embeddings=True` and a tied layer is part of the adapter, but "
+      "`ensure_weight_tying` is not set to True. This can lead to complications, for example when "
+      "merging the adapter or converting your model to formats other than safetensors.");
+}
+
+// The kind of layer decides; a config that says otherwise is set right, as in Python.
+void settle_fan_in(const SharedFields& fields, const Site& site) {
+  if (fields.fan_in_fan_out == nullptr) return;
+  const bool transposed = site.kind == SiteKind::kTransposedLinear;
+  if (!transposed && site.kind != SiteKind::kLinear) return;
+  if (*fields.fan_in_fan_out == transposed) return;
+  const char* is = transposed ? "False" : "True";
+  const char* becomes = transposed ? "True" : "False";
+  warn("fan_in_fan_out is set to " + std::string(is) + " but the target module '" +
+       site.module_name + "' is a `" + site.module_class + "`. Setting fan_in_fan_out to " +
+       becomes + ".");
+  *fields.fan_in_fan_out = transposed;
+}
+
+// Half-precision adapters train badly: they are kept in float32 unless that is switched off.
+at::ScalarType adapter_dtype(at::ScalarType base, bool autocast) {
+  if (!at::isFloatingType(base) && !at::isComplexType(base)) return at::kFloat;
+  const bool narrow = at::isReducedFloatingType(base);
+  return autocast && narrow ? at::kFloat : base;
+}
+
+}  // namespace
+
+void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOptions& options) {
+  check_adapter_name(adapter);
+  if (has(adapter)) {
+    throw ConfigError("adapter '" + adapter + "': it exists already: expected a new name. " +
+                      "Delete it first or choose another name.");
+  }
+  if (config.peft_type() != method_.name) {
+    throw ConfigError("adapter '" + adapter +
+                      "': adapters of different methods cannot be combined: expected " +
+                      std::string(method_.name) + ", got " + config.peft_type() + ".");
+  }
+  config.validate();
+  const bool has_bias = config.shared().bias && *config.shared().bias != "none";
+  for (const auto& [name, other] : configs_) {
+    if (has_bias && other.shared().bias && *other.shared().bias != "none") {
+      throw ConfigError("adapter '" + adapter +
+                        "': only one adapter may train biases: expected bias = 'none', got '" +
+                        *config.shared().bias + "' beside adapter '" + name + "'.");
+    }
+  }
+  Plan plan = make_plan(adapter, config, options);
+  const bool first = configs_.empty();
+  const bool inference = config.shared().inference_mode && *config.shared().inference_mode;
+  try {
+    attach(plan, adapter);
+  } catch (...) {
+    roll_back(plan, adapter);
+    throw;
+  }
+  configs_.emplace_back(adapter, std::move(config));
+  if (first) freeze_base();
+  for (Attachment& attachment : plan.created) attachments_.push_back(std::move(attachment));
+  for (auto& saved : plan.saved) saved_.push_back(std::move(saved));
+  for (Attachment& attachment : attachments_) {
+    attachment.layer->set_enabled(enabled_);
+    attachment.layer->slots().set_requires_grad(adapter, false);
+  }
+  if (first || active_.empty()) {
+    set_active({adapter}, inference);
+    mark_biases();
+  } else {
+    for (Attachment& attachment : attachments_) attachment.layer->set_active(active_);
+    for (auto& saved : saved_) {
+      if (saved->has(adapter)) saved->slots().set_requires_grad(adapter, false);
+    }
+  }
+}
+
+Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
+                             const InjectOptions& options) {
+  const auto modules = tree_.modules();
+  Plan plan{.created = {}, .extended = {}, .saved = {}, .saved_again = {}, .targeted = {},
+            .shared = SharedWeights(modules)};
+  SharedFields fields = config.shared();
+  warn_of_tied_weights(fields, facts_);
+  resolve_targets(fields, modules, facts_, method_.default_targets);
+  const bool dummy = fields.target_modules->is_pattern() &&
+                     fields.target_modules->pattern() == kDummyTargetModules;
+  const Matches matches = dummy ? Matches{} : match_modules(fields, modules);
+  if (matches.targeted.empty() && !dummy) throw_no_match(fields, matches);
+  if (fields.exclude_modules && fields.exclude_modules->truthy() && matches.excluded.empty()) {
+    warn("You have passed exclude_modules=" + fields.exclude_modules->text() +
+         " but no modules were excluded. Please check that exclude_modules was set correctly.");
+  }
+  try {
+    for (const ModuleEntry& module : matches.targeted) {
+      plan.targeted.push_back(module.name);
+      bool known = false;
+      for (Attachment& attachment : attachments_) {
+        const Site& site = attachment.found.site;
+        const bool belongs = site.module_name == module.name ||
+                             (site.kind == SiteKind::kAttentionOutput &&
+                              parent_name(site.module_name) == module.name);
+        if (!belongs) continue;
+        known = true;
+        if (attachment.layer->has(adapter)) continue;
+        attachment.layer->add(adapter, config,
+                              adapter_dtype(site.dtype, options.autocast_adapter_dtype));
+        plan.extended.push_back(attachment.layer.get());
+      }
+      if (known) continue;
+      for (FoundSite& found : sites_of(module)) {
+        settle_fan_in(fields, found.site);
+        const auto layer = method_.make_layer(found.site);
+        layer->add(adapter, config,
+                   adapter_dtype(found.site.dtype, options.autocast_adapter_dtype));
+        plan.created.push_back({.found = std::move(found), .layer = layer});
+      }
+    }
+    if (fields.modules_to_save && *fields.modules_to_save) {
+      const auto names = **fields.modules_to_save;
+      for (const ModuleEntry& module : find_modules_to_save(modules, names)) {
+        const auto known = std::find_if(saved_.begin(), saved_.end(), [&](const auto& saved) {
+          return saved->module().name == module.name;
+        });
+        if (known != saved_.end()) {
+          (*known)->add(adapter);
+          plan.saved_again.push_back(known->get());
+          continue;
+        }
+        std::vector<ModuleEntry> below;
+        for (const ModuleEntry& part : modules) {
+          if (lies_under(part.name, module.name)) below.push_back(part);
+        }
+        plan.saved.push_back(std::make_unique<SavedModule>(module, below));
+        plan.saved.back()->add(adapter);
+      }
+    }
+  } catch (...) {
+    roll_back(plan, adapter);
+    throw;
+  }
+  warn_of_unused_patterns(fields.rank_pattern, "rank_pattern", plan.targeted);
+  warn_of_unused_patterns(fields.alpha_pattern, "alpha_pattern", plan.targeted);
+  return plan;
+}
+
+void Tuner::attach(Plan& plan, const std::string&) {
+  for (Attachment& attachment : plan.created) {
+    const FoundSite& found = attachment.found;
+    tag(found.weight, attachment.layer, plan.shared.kinds(found.weight, call_kind(found.site.kind)));
+    attachment.layer->slots().attach(tree_.home(found.module));
+    ++plan.attached_sites;
+  }
+  for (auto& saved : plan.saved) {
+    ++plan.attached_saved;
+    attach_saved(*saved, plan.shared);
+  }
+}
+
+void Tuner::roll_back(Plan& plan, const std::string& adapter) {
+  for (TunerLayer* layer : plan.extended) layer->remove(adapter);
+  for (SavedModule* saved : plan.saved_again) saved->remove(adapter);
+  for (size_t i = 0; i < plan.attached_sites; ++i) {
+    Attachment& attachment = plan.created[i];
+    untag(attachment.found.weight, *attachment.layer);
+    attachment.layer->slots().attach(nullptr);
+  }
+  for (size_t i = 0; i < plan.attached_saved; ++i) detach_saved(*plan.saved[i]);
+}
+
+void Tuner::attach_saved(SavedModule& saved, const SharedWeights& shared) {
+  for (const SavedModule::Member& member : saved.members()) {
+    tag(member.base, std::static_pointer_cast<Replacement>(member.replacement),
+        shared.kinds(member.base, call_kind(member.owner)));
+  }
+  saved.slots().attach(tree_.home(saved.module()));
+}
+
+void Tuner::detach_saved(SavedModule& saved) {
+  for (const SavedModule::Member& member : saved.members()) {
+    if (carries(member.base, *member.replacement)) untag(member.base, *member.replacement);
+  }
+  saved.slots().attach(nullptr);
+}
+
+}  // namespace peft

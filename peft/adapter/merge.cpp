@@ -1,0 +1,149 @@
+// Tuner: folding adapters into the base weights and taking them out.
+
+#include <algorithm>
+
+#include "peft/adapter/tuner.h"
+#include "peft/base/error.h"
+#include "peft/base/text.h"
+#include "peft/base/warnings.h"
+
+namespace peft {
+namespace {
+
+[[noreturn]] void throw_not_finite(const std::string& adapter, const std::string& parameter) {
+  throw ConfigError("merge: " + parameter + ": NaNs detected in the merged weights: expected finite "
+                    "values, got NaN or infinity. The adapter " + adapter + " seems to be broken.");
+}
+
+bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
+
+// The adapters that are still to be merged at a site, in order.
+std::vector<std::string> to_merge(const TunerLayer& layer, const std::vector<std::string>& wanted) {
+  std::vector<std::string> names;
+  const auto& merged = layer.merged_adapters();
+  for (const std::string& adapter : wanted) {
+    const bool done = std::find(merged.begin(), merged.end(), adapter) != merged.end();
+    if (!done && layer.has(adapter)) names.push_back(adapter);
+  }
+  return names;
+}
+
+void check_mergeable(const Attachment& attachment, const std::string& adapter) {
+  const std::string obstacle = attachment.layer->merge_obstacle(adapter);
+  if (obstacle.empty()) return;
+  throw UnsupportedError("merge: " + attachment.found.site.full_name() + ": " + obstacle + ".");
+}
+
+// What safe merging promises: nothing is written before every result was seen to be finite.
+void check_finite(const Attachment& attachment, const std::vector<std::string>& adapters) {
+  const std::string& name = attachment.layer->parameter_name();
+  at::Tensor weight = base(attachment.found.weight).detach().clone();
+  for (const std::string& adapter : adapters) {
+    weight.add_(attachment.layer->delta_of(adapter, weight).to(weight.scalar_type()));
+    if (!is_finite(weight)) throw_not_finite(adapter, name);
+    const at::Tensor bias = attachment.layer->bias_delta_of(adapter);
+    if (bias.defined() && !is_finite(base(attachment.found.bias) + bias)) {
+      throw_not_finite(adapter, attachment.found.site.module_name + ".bias");
+    }
+  }
+}
+
+void apply(Attachment& attachment, const std::vector<std::string>& adapters, bool safe) {
+  at::Tensor weight = base(attachment.found.weight).detach();
+  at::Tensor bias = attachment.found.bias.defined() ? base(attachment.found.bias).detach()
+                                                    : at::Tensor();
+  TunerLayer& layer = *attachment.layer;
+  if (layer.merged_adapters().empty()) {
+    attachment.original_weight = weight.clone();
+    if (bias.defined()) attachment.original_bias = bias.clone();
+  }
+  for (const std::string& adapter : adapters) {
+    const at::Tensor delta = layer.delta_of(adapter, weight);
+    weight.add_(safe ? delta.to(weight.scalar_type()) : delta);
+    const at::Tensor bias_delta = layer.bias_delta_of(adapter);
+    if (bias_delta.defined()) bias.add_(bias_delta);
+    layer.merged_adapters().push_back(adapter);
+  }
+}
+
+}  // namespace
+
+void Tuner::merge(const std::vector<std::string>& adapters, bool safe) {
+  const std::vector<std::string> wanted = adapters.empty() ? active_ : adapters;
+  for (const std::string& adapter : wanted) config(adapter);
+  at::NoGradGuard no_grad;
+  std::vector<std::string> already, additional;
+  for (const Attachment& attachment : attachments_) {
+    const auto names = to_merge(*attachment.layer, wanted);
+    const auto& merged = attachment.layer->merged_adapters();
+    if (!merged.empty()) already = merged;
+    if (!merged.empty() && !names.empty()) additional = names;
+    for (const std::string& adapter : names) check_mergeable(attachment, adapter);
+    if (safe) check_finite(attachment, names);
+  }
+  if (!additional.empty()) {
+    warn("Already following adapters were merged " + join(already, ",") +
+         ". You are now additionally merging " + join(additional, ",") + ".");
+  } else if (!already.empty()) {
+    warn("All adapters are already merged, nothing to do.");
+  }
+  for (Attachment& attachment : attachments_) {
+    const auto names = to_merge(*attachment.layer, wanted);
+    if (!names.empty()) apply(attachment, names, safe);
+  }
+}
+
+void Tuner::unmerge() {
+  if (!merged()) {
+    warn("Already unmerged. Nothing to do.");
+    return;
+  }
+  at::NoGradGuard no_grad;
+  // Backwards, because tied weights were changed one after the other.
+  for (auto it = attachments_.rbegin(); it != attachments_.rend(); ++it) {
+    if (it->layer->merged_adapters().empty()) continue;
+    base(it->found.weight).detach().copy_(it->original_weight);
+    if (it->original_bias.defined()) base(it->found.bias).detach().copy_(it->original_bias);
+    it->original_weight = it->original_bias = at::Tensor();
+    it->layer->merged_adapters().clear();
+  }
+}
+
+bool Tuner::merged() const {
+  return std::any_of(attachments_.begin(), attachments_.end(), [](const Attachment& attachment) {
+    return !attachment.layer->merged_adapters().empty();
+  });
+}
+
+void Tuner::unload() {
+  at::NoGradGuard no_grad;
+  const SharedWeights shared(tree_.modules());
+  for (const auto& saved : saved_) {
+    for (const SavedModule::Member& member : saved->members()) {
+      if (saved->active().empty() || shared.owners(member.base).size() < 2) continue;
+      throw UnsupportedError(
+          "unload: " + member.replacement->parameter_name() + ": the copy of adapter '" +
+          saved->active() + "' cannot take the place of a weight that is shared by " +
+          join_names(shared.owners(member.base)) +
+          ". Untie the model, or deactivate the adapter first.");
+    }
+  }
+  for (const auto& saved : saved_) {
+    for (const SavedModule::Member& member : saved->members()) {
+      const at::Tensor copy = saved->copy_of(saved->active(), member.name);
+      if (copy.defined()) base(member.base).detach().copy_(copy);
+    }
+    detach_saved(*saved);
+  }
+  for (Attachment& attachment : attachments_) {
+    untag(attachment.found.weight, *attachment.layer);
+    attachment.layer->slots().attach(nullptr);
+  }
+  saved_.clear();
+  attachments_.clear();
+  configs_.clear();
+  active_.clear();
+  paused_.clear();
+}
+
+}  // namespace peft

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "peft/adapter/config.h"
+#include "peft/adapter/site.h"
+#include "peft/adapter/tuner_layer.h"
+#include "peft/base/json.h"
+
+namespace peft {
+
+/// One way of adapting a model, as data. A new method is a folder with one of these and a line in
+/// methods.def.
+struct Method {
+  std::string_view name;        // peft_type: "LORA"
+  std::string_view key_prefix;  // of its parameters: "lora_"
+
+  /// Reads adapter_config.json.  Throws: ConfigError.
+  PeftConfig (*parse)(const Json& object, std::string_view where);
+
+  /// What runs at a site; adapters are added to it afterwards.
+  std::shared_ptr<TunerLayer> (*make_layer)(const Site& site);
+
+  /// target_modules for a model type, where the config gives none.
+  std::optional<TargetModules> (*default_targets)(std::string_view model_type);
+
+  /// Whether adapters can be folded into the base weights.
+  bool can_merge = true;
+};
+
+}  // namespace peft

@@ -1,0 +1,120 @@
+#include "peft/adapter/modules_to_save.h"
+
+#include <torch/nn/modules/container/moduledict.h>
+#include <torch/nn/modules/container/modulelist.h>
+#include <torch/nn/modules/container/parameterdict.h>
+#include <torch/nn/modules/container/parameterlist.h>
+
+#include <algorithm>
+
+#include "peft/adapter/matching.h"
+#include "peft/base/error.h"
+#include "peft/base/text.h"
+#include "peft/base/warnings.h"
+
+namespace peft {
+namespace {
+
+constexpr const char* kSlot = "modules_to_save";
+
+bool is_container(const ModuleEntry& module) {
+  const auto* native = module.native.get();
+  return dynamic_cast<const torch::nn::ModuleListImpl*>(native) != nullptr ||
+         dynamic_cast<const torch::nn::ModuleDictImpl*>(native) != nullptr ||
+         dynamic_cast<const torch::nn::ParameterListImpl*>(native) != nullptr ||
+         dynamic_cast<const torch::nn::ParameterDictImpl*>(native) != nullptr;
+}
+
+}  // namespace
+
+SavedModule::SavedModule(const ModuleEntry& module, const std::vector<ModuleEntry>& below)
+    : module_(module) {
+  if (is_container(module)) {
+    throw ConfigError("modules_to_save: it cannot be applied to modules of type " +
+                      class_name(module) + ": expected a module with a forward, got '" +
+                      module.name + "'. Name its members.");
+  }
+  for (const ModuleEntry& part : below) {
+    const std::string prefix =
+        part.name == module.name ? "" : part.name.substr(module.name.size() + 1);
+    const auto add_all = [&](const NamedTensors& tensors, bool is_buffer) {
+      for (const auto& [name, tensor] : tensors) {
+        members_.push_back({join_name(prefix, name), tensor, is_buffer, part,
+                            std::make_shared<SavedTensor>(join_name(part.name, name))});
+      }
+    };
+    add_all(own_parameters(part), false);
+    add_all(own_buffers(part), true);
+  }
+}
+
+void SavedModule::add(const std::string& adapter) {
+  if (has(adapter)) return;
+  at::NoGradGuard no_grad;
+  for (const Member& member : members_) {
+    slots_.add_tree(kSlot, adapter, member.name, base(member.base).detach().clone(),
+                    member.is_buffer);
+  }
+  adapters_.push_back(adapter);
+}
+
+void SavedModule::remove(const std::string& adapter) {
+  slots_.remove(adapter);
+  std::erase(adapters_, adapter);
+  if (active_ == adapter) active_.clear();
+  refresh();
+}
+
+bool SavedModule::has(const std::string& adapter) const {
+  return std::find(adapters_.begin(), adapters_.end(), adapter) != adapters_.end();
+}
+
+void SavedModule::set_active(const std::string& adapter) {
+  active_ = adapter;
+  refresh();
+}
+
+void SavedModule::set_enabled(bool enabled) {
+  enabled_ = enabled;
+  refresh();
+}
+
+at::Tensor SavedModule::copy_of(const std::string& adapter, const std::string& member) const {
+  for (const SlotTensor& slot : slots_.tensors(adapter)) {
+    if (slot.file_name == std::string(kSlot) + "." + member) return slot.tensor;
+  }
+  return {};
+}
+
+void SavedModule::refresh() {
+  for (const Member& member : members_) {
+    const bool replaced = enabled_ && !active_.empty();
+    member.replacement->set_current(replaced ? copy_of(active_, member.name) : at::Tensor());
+  }
+}
+
+std::vector<ModuleEntry> find_modules_to_save(const std::vector<ModuleEntry>& modules,
+                                              const std::vector<std::string>& names) {
+  std::vector<ModuleEntry> found;
+  std::vector<std::string> loose;
+  for (const ModuleEntry& module : modules) {
+    if (module.name.empty()) continue;
+    const bool hit = std::any_of(names.begin(), names.end(),
+                                 [&](const auto& name) { return module.name.ends_with(name); });
+    if (!hit) continue;
+    if (!matches_ending(module.name, names)) loose.push_back(module.name);
+    for (const ModuleEntry& outer : found) {
+      if (!lies_under(module.name, outer.name)) continue;
+      throw ConfigError("modules_to_save: '" + module.name + "' lies inside '" + outer.name +
+                        "', which is saved too: expected separate modules. Use longer names.");
+    }
+    found.push_back(module);
+  }
+  if (!loose.empty()) {
+    warn("modules_to_save " + join_names(names) + " also reaches " + join_names(loose) +
+         ", because names are compared by their ending. Use longer names if that is not meant.");
+  }
+  return found;
+}
+
+}  // namespace peft

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "peft/adapter/model_tree.h"
+
+namespace peft {
+
+/// How a site's weight is used, and so which form an adapter takes there.
+enum class SiteKind {
+  kLinear,            // weight [O, I]
+  kTransposedLinear,  // weight [I, O]
+  kEmbedding,         // weight [V, D]; in_features V, out_features D
+  kConvolution,       // weight [O, I / groups, *kernel]
+  kAttentionInput,    // in_proj_weight [3 E, E] of a MultiheadAttention
+  kAttentionOutput,   // out_proj.weight [E, E] of a MultiheadAttention
+};
+
+/// A place in the model that an adapter is put on: facts only, no tensor, so that whoever rides on the
+/// weight may keep it without a cycle.
+struct Site {
+  std::string module_name = {};     // "model.layers.0.self_attn.q_proj"
+  std::string parameter_name = {};  // "weight", "in_proj_weight"
+  std::string module_class = {};    // "Linear", for messages
+  SiteKind kind = SiteKind::kLinear;
+  std::vector<int64_t> weight_shape = {};
+  at::ScalarType dtype = at::kFloat;
+  at::Device device = at::kCPU;
+  int64_t in_features = 0, out_features = 0;
+  int64_t groups = 1;     // of a convolution
+  bool has_bias = false;
+
+  std::string full_name() const { return join_name(module_name, parameter_name); }
+};
+
+/// A site together with what it stands for in the model.
+struct FoundSite {
+  Site site;
+  ModuleEntry module;  // that registers the parameter
+  at::Tensor weight;
+  at::Tensor bias;     // undefined: none
+};
+
+/// The sites of a targeted module: one, or two for a MultiheadAttention (the second in out_proj).
+///
+/// Throws: UnsupportedError where the module is of a kind that takes no adapter, ConfigError for an
+/// attention with other widths of key and value and for a frozen scripted module.
+/// Source: dispatch_default in peft/tuners/lora/layer.py.
+std::vector<FoundSite> sites_of(const ModuleEntry& module);
+
+/// True for modules that "all-linear" means: nn.Linear and transposed linear layers.
+bool is_linear(const ModuleEntry& module);
+
+/// True for modules that look rows up.
+bool is_embedding(const ModuleEntry& module);
+
+}  // namespace peft

@@ -1,0 +1,138 @@
+#include "peft/adapter/slots.h"
+
+#include <algorithm>
+
+#include "peft/adapter/tag.h"
+#include "peft/base/error.h"
+
+namespace peft {
+
+void SlotModule::put(const std::string& name, const at::Tensor& tensor, bool is_buffer) {
+  if (is_buffer) {
+    register_buffer(name, tensor);
+  } else {
+    register_parameter(name, tensor, tensor.requires_grad());
+  }
+}
+
+void SlotModule::erase_parameter(const std::string& name) {
+  if (parameters_.contains(name)) parameters_.erase(name);
+  if (buffers_.contains(name)) buffers_.erase(name);
+}
+
+std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
+  for (const auto& [known, module] : slots_) {
+    if (known == name) return module;
+  }
+  auto module = std::make_shared<SlotModule>(name);
+  slots_.emplace_back(name, module);
+  if (auto home = home_.lock()) {
+    module->train(home->is_training());
+    home->register_module(name, module);
+  }
+  return module;
+}
+
+at::Tensor AdapterSlots::add(const std::string& slot_name, const std::string& adapter,
+                             const std::string& name, const at::Tensor& value) {
+  if (!name.empty()) return add_tree(slot_name, adapter, name, value, false);
+  at::Tensor leaf = value.detach().requires_grad_(true);
+  slot(slot_name)->put(adapter, leaf);
+  mark_as_adapter_parameter(leaf);
+  entries_.push_back({slot_name, adapter, "", leaf, false});
+  return leaf;
+}
+
+at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::string& adapter,
+                                  const std::string& dotted_name, const at::Tensor& value,
+                                  bool is_buffer) {
+  std::shared_ptr<torch::nn::Module> node = slot(slot_name);
+  std::string path = adapter + "." + dotted_name;
+  for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.')) {
+    const std::string part = path.substr(0, dot);
+    path = path.substr(dot + 1);
+    const auto children = node->named_children();
+    std::shared_ptr<torch::nn::Module> child;
+    if (const auto* found = children.find(part)) {
+      child = *found;
+    } else {
+      child = node->register_module(part, std::make_shared<SlotModule>(part));
+      child->train(node->is_training());
+    }
+    node = child;
+  }
+  at::Tensor leaf = value.detach();
+  if (!is_buffer && (leaf.is_floating_point() || leaf.is_complex())) leaf.requires_grad_(true);
+  std::dynamic_pointer_cast<SlotModule>(node)->put(path, leaf, is_buffer);
+  mark_as_adapter_parameter(leaf);
+  entries_.push_back({slot_name, adapter, dotted_name, leaf, is_buffer});
+  return leaf;
+}
+
+void AdapterSlots::remove(const std::string& adapter) {
+  for (const auto& [name, module] : slots_) {
+    module->erase_parameter(adapter);
+    const auto children = module->named_children();
+    if (children.contains(adapter)) module->unregister_module(adapter);
+  }
+  std::erase_if(entries_, [&](const Entry& entry) { return entry.adapter == adapter; });
+  const auto unused = [&](const auto& slot) {
+    return std::none_of(entries_.begin(), entries_.end(),
+                        [&](const Entry& entry) { return entry.slot == slot.first; });
+  };
+  const auto home = home_.lock();
+  for (const auto& slot : slots_) {
+    if (home && unused(slot)) home->unregister_module(slot.first);
+  }
+  std::erase_if(slots_, unused);
+}
+
+void AdapterSlots::attach(const std::shared_ptr<torch::nn::Module>& home) {
+  if (const auto former = home_.lock()) {
+    for (const auto& [name, module] : slots_) former->unregister_module(name);
+  }
+  home_ = home;
+  if (!home) return;
+  for (const auto& [name, module] : slots_) {
+    module->train(home->is_training());
+    home->register_module(name, module);
+  }
+}
+
+std::vector<SlotTensor> AdapterSlots::tensors(const std::string& adapter) const {
+  std::vector<SlotTensor> found;
+  for (const Entry& entry : entries_) {
+    if (entry.adapter != adapter) continue;
+    const std::string tail = entry.name.empty() ? "" : "." + entry.name;
+    found.push_back({entry.slot + "." + adapter + tail, entry.slot + tail, entry.tensor});
+  }
+  return found;
+}
+
+bool AdapterSlots::requires_grad(const std::string& adapter) const {
+  return std::any_of(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.adapter == adapter && entry.tensor.requires_grad();
+  });
+}
+
+void AdapterSlots::set_requires_grad(const std::string& adapter, bool requires_grad) {
+  for (const Entry& entry : entries_) {
+    if (entry.adapter != adapter || entry.is_buffer) continue;
+    if (entry.tensor.is_floating_point() || entry.tensor.is_complex()) {
+      entry.tensor.requires_grad_(requires_grad);
+    }
+  }
+}
+
+bool AdapterSlots::training() const {
+  return !slots_.empty() && slots_.front().second->is_training();
+}
+
+void check_adapter_name(const std::string& adapter) {
+  if (!adapter.empty() && adapter.find('.') == std::string::npos) return;
+  throw ConfigError("adapter name '" + adapter +
+                    "': it becomes a part of parameter names: expected a name without dots, got '" +
+                    adapter + "'.");
+}
+
+}  // namespace peft

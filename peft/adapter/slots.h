@@ -1,0 +1,71 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace peft {
+
+/// A node of the tree that holds adapters' parameters ("lora_A", "lora_A.default"). It has no forward:
+/// walks over a model's own modules leave it out.
+class SlotModule : public torch::nn::Module {
+ public:
+  using torch::nn::Module::Module;
+  /// Registers or replaces a parameter or buffer.
+  void put(const std::string& name, const at::Tensor& tensor, bool is_buffer = false);
+  void erase_parameter(const std::string& name);
+};
+
+/// One tensor of an adapter at a site.
+struct SlotTensor {
+  std::string tree_name;  // below the site's module: "lora_A.default.weight"
+  std::string file_name;  // the same without the adapter: "lora_A.weight"
+  at::Tensor tensor;
+};
+
+/// The parameters that adapters keep at one site, under Python's names: a slot ("lora_A") has an entry
+/// an adapter, which is a parameter itself or holds named ones.
+class AdapterSlots {
+ public:
+  /// Adds `<slot>.<adapter>.<name>`, or `<slot>.<adapter>` where `name` is empty, and returns the leaf
+  /// that is registered.
+  at::Tensor add(const std::string& slot, const std::string& adapter, const std::string& name,
+                 const at::Tensor& value);
+
+  /// Adds `<slot>.<adapter>.<dotted name>`, for the copies of whole modules.
+  at::Tensor add_tree(const std::string& slot, const std::string& adapter,
+                      const std::string& dotted_name, const at::Tensor& value, bool is_buffer);
+
+  /// Takes an adapter out of every slot; slots without adapters leave the tree.
+  void remove(const std::string& adapter);
+
+  /// Hangs the slots into `home` and keeps them there as they come and go; null takes them out.
+  void attach(const std::shared_ptr<torch::nn::Module>& home);
+
+  std::vector<SlotTensor> tensors(const std::string& adapter) const;
+  /// True where a parameter of the adapter requires a gradient.
+  bool requires_grad(const std::string& adapter) const;
+  void set_requires_grad(const std::string& adapter, bool requires_grad);
+  /// True where the module's owner is in training mode.
+  bool training() const;
+
+ private:
+  struct Entry {
+    std::string slot, adapter, name;
+    at::Tensor tensor;
+    bool is_buffer;
+  };
+  std::shared_ptr<SlotModule> slot(const std::string& name);
+
+  std::vector<std::pair<std::string, std::shared_ptr<SlotModule>>> slots_;
+  std::vector<Entry> entries_;
+  std::weak_ptr<torch::nn::Module> home_;
+};
+
+/// Throws ConfigError where the name cannot be a part of a parameter's name: empty or with a dot.
+void check_adapter_name(const std::string& adapter);
+
+}  // namespace peft

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "peft/adapter/config.h"
+#include "peft/adapter/method.h"
+#include "peft/adapter/model_facts.h"
+#include "peft/adapter/model_tree.h"
+#include "peft/adapter/modules_to_save.h"
+#include "peft/adapter/shared_weights.h"
+#include "peft/adapter/site.h"
+#include "peft/adapter/tuner_layer.h"
+#include "peft/tensor/state_dict.h"
+
+namespace peft {
+
+struct InjectOptions {
+  bool autocast_adapter_dtype = true;  // adapters of a half-precision base are float32
+};
+
+/// Which keys of a file went where.
+struct LoadResult {
+  std::vector<std::string> matched = {};     // keys of the file that were used
+  std::vector<std::string> missing = {};     // keys that the adapter has and the file lacks
+  std::vector<std::string> unexpected = {};  // keys of the file that nothing in the model is called like
+};
+
+/// A site with what rides on it. `originals` are the bytes from before a merge.
+struct Attachment {
+  FoundSite found;
+  std::shared_ptr<TunerLayer> layer;
+  at::Tensor original_weight = {}, original_bias = {};
+};
+
+/// All adapters of one method in one model: puts them in, switches, folds in and takes out, and knows
+/// their state under the keys of Python's files. Every change either completes or leaves the model as
+/// it was. Not to be used while a forward runs.
+///
+/// Source: BaseTuner in peft/tuners/tuners_utils.py.
+class Tuner {
+ public:
+  using Configs = std::vector<std::pair<std::string, PeftConfig>>;
+
+  Tuner(ModelTree tree, ModelFacts facts, const Method& method);
+
+  const ModelTree& tree() const { return tree_; }
+  const ModelFacts& facts() const { return facts_; }
+  const Method& method() const { return method_; }
+
+  // Adapters.
+
+  /// Adds an adapter; the first one becomes active and freezes the base model.
+  /// Throws: ConfigError, NoMatchError, UnsupportedError.
+  void inject(const std::string& adapter, PeftConfig config, const InjectOptions& options = {});
+
+  /// Takes an adapter out. Where it was the only active one, the first of the others becomes active.
+  /// Throws: NotFoundError; ConfigError where it is merged.
+  void remove(const std::string& adapter);
+
+  const Configs& configs() const { return configs_; }
+  /// Throws: NotFoundError with the closest names.
+  const PeftConfig& config(const std::string& adapter) const;
+  PeftConfig& config(const std::string& adapter);
+  bool has(const std::string& adapter) const;
+
+  // Activation.
+
+  const std::vector<std::string>& active_adapters() const { return active_; }
+  /// Activates exactly these, in this order, and lets them train unless `inference_mode`.
+  void set_active(const std::vector<std::string>& adapters, bool inference_mode = false);
+  void set_requires_grad(const std::string& adapter, bool requires_grad);
+  bool enabled() const { return enabled_; }
+  /// Off: the model computes as the base does, and no adapter trains. On: as it was before.
+  void set_enabled(bool enabled);
+
+  // Merging.
+
+  /// Folds adapters (empty: the active ones) into the base weights. With `safe`, every result is checked
+  /// for values that are not finite before anything is written.
+  void merge(const std::vector<std::string>& adapters = {}, bool safe = false);
+  /// Puts the exact bytes from before the merge back.
+  void unmerge();
+  bool merged() const;
+  /// Takes everything out of the model. Copies of modules_to_save that are active stay, as in Python.
+  void unload();
+
+  // State.
+
+  /// The adapter's tensors under the keys of adapter_model.safetensors.
+  StateDict state(const std::string& adapter) const;
+  /// Fills the adapter from a file's tensors.
+  /// Throws: MismatchError where a shape differs; then nothing has changed.
+  LoadResult load_state(const std::string& adapter, const StateDict& tensors);
+
+  /// Throws ConfigError where a weight has lost its adapter, as set_data and vector_to_parameters do.
+  void verify() const;
+
+  std::vector<Attachment>& attachments() { return attachments_; }
+  const std::vector<Attachment>& attachments() const { return attachments_; }
+  const std::vector<std::unique_ptr<SavedModule>>& saved_modules() const { return saved_; }
+  /// The names of the modules that are adapted, in the order in which they were found.
+  std::vector<std::string> targeted_modules() const;
+
+ private:
+  struct Plan;
+  Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
+  void attach(Plan& plan, const std::string& adapter);
+  void roll_back(Plan& plan, const std::string& adapter);
+  void attach_saved(SavedModule& saved, const SharedWeights& shared);
+  void detach_saved(SavedModule& saved);
+  void freeze_base();
+  void mark_biases();
+  void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
+  std::string file_path(const std::string& name) const;
+  std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;
+  void add_embedding_state(const PeftConfig& config, StateDict& state) const;
+  std::vector<std::pair<std::string, at::Tensor>> adapter_tensors(const std::string& adapter) const;
+
+  ModelTree tree_;
+  ModelFacts facts_;
+  const Method& method_;
+  Configs configs_;
+  std::vector<std::string> active_;
+  bool enabled_ = true;
+  std::vector<Attachment> attachments_;
+  std::vector<std::unique_ptr<SavedModule>> saved_;
+  std::vector<at::Tensor> paused_;  // trainable parameters while switched off
+};
+
+}  // namespace peft

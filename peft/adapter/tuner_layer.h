@@ -1,0 +1,79 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+#include "peft/adapter/config.h"
+#include "peft/adapter/layer.h"
+#include "peft/adapter/site.h"
+#include "peft/adapter/slots.h"
+
+namespace peft {
+
+/// What the adapters of one method do at one site, and the book-keeping that all methods share: which
+/// adapters there are, which are active, merged or switched off.
+///
+/// Source: BaseTunerLayer in peft/tuners/tuners_utils.py.
+class TunerLayer : public AdapterLayer {
+ public:
+  explicit TunerLayer(Site site) : site_(std::move(site)), parameter_name_(site_.full_name()) {}
+
+  const Site& site() const { return site_; }
+  AdapterSlots& slots() { return slots_; }
+  const AdapterSlots& slots() const { return slots_; }
+
+  // What a method implements.
+
+  /// Creates the parameters of a new adapter in `dtype`.
+  /// Throws: ConfigError or UnsupportedError where the config does not fit the site; then nothing has
+  /// changed.
+  virtual void add(const std::string& adapter, const PeftConfig& config, at::ScalarType dtype) = 0;
+  /// Takes an adapter away; unknown names are ignored.
+  virtual void remove(const std::string& adapter) = 0;
+  virtual bool has(const std::string& adapter) const = 0;
+
+  /// The change of one adapter to the weight, in the weight's shape.
+  virtual at::Tensor delta_of(const std::string& adapter, const at::Tensor& weight) const = 0;
+  /// The change of one adapter to the bias; undefined: none.
+  virtual at::Tensor bias_delta_of(const std::string& adapter) const;
+  /// Why an adapter cannot be folded into the weight; empty: it can.
+  virtual std::string merge_obstacle(const std::string& adapter) const;
+
+  // What the machinery asks for.
+
+  const std::vector<std::string>& active_adapters() const { return active_; }
+  /// Which adapters run, in this order; those that the site lacks are passed over.
+  void set_active(std::vector<std::string> adapters);
+  /// To be called after an adapter was added or removed.
+  void refresh();
+  void set_enabled(bool enabled) { enabled_ = enabled; }
+  bool enabled() const { return enabled_; }
+  std::vector<std::string>& merged_adapters() { return merged_; }
+  const std::vector<std::string>& merged_adapters() const { return merged_; }
+
+  // AdapterLayer.
+
+  const std::string& parameter_name() const final { return parameter_name_; }
+  bool active() const final { return enabled_ && merged_.empty() && !present_.empty(); }
+  bool trainable() const final;
+  /// The sum over the active adapters.
+  at::Tensor delta(const at::Tensor& weight) const final;
+
+ protected:
+  /// The active adapters that this site has, in their order.
+  const std::vector<std::string>& present_adapters() const { return present_; }
+
+  /// Called when present_adapters() has changed: a method keeps what its hot path needs.
+  virtual void present_adapters_changed() {}
+
+ private:
+  Site site_;
+  std::string parameter_name_;
+  AdapterSlots slots_;
+  std::vector<std::string> active_, present_, merged_;
+  bool enabled_ = true;
+};
+
+}  // namespace peft

@@ -1,0 +1,144 @@
+#include "peft/methods/lora/config.h"
+
+#include <array>
+#include <string_view>
+
+#include "peft/base/error.h"
+#include "peft/base/json_text.h"
+#include "peft/base/warnings.h"
+
+namespace peft {
+namespace {
+
+[[noreturn]] void throw_config(const std::string& field, const std::string& expected,
+                               const std::string& got) {
+  throw ConfigError("LoraConfig: " + field + ": expected " + expected + ", got " + got + ".");
+}
+
+[[noreturn]] void throw_unsupported(const std::string& field, const std::string& value,
+                                    const std::string& advice) {
+  throw UnsupportedError("LoraConfig: " + field + " = " + value +
+                         " is known to PEFT but not served by this library: expected " + advice +
+                         ". Train or convert this adapter with Python PEFT.");
+}
+
+void check_task_type(const std::optional<std::string>& task_type) {
+  static constexpr std::array<std::string_view, 6> kTaskTypes{
+      "SEQ_CLS", "SEQ_2_SEQ_LM", "CAUSAL_LM", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION"};
+  if (!task_type) return;
+  std::string all;
+  for (std::string_view known : kTaskTypes) {
+    if (*task_type == known) return;
+    all += (all.empty() ? "" : ", ") + std::string(known);
+  }
+  throw_config("task_type", "one of " + all + " or null", "'" + *task_type + "'");
+}
+
+void check_numbers(const LoraConfig& config) {
+  if (config.r <= 0) throw_config("r", "a positive integer", std::to_string(config.r));
+  for (const auto& [pattern, rank] : config.rank_pattern) {
+    if (rank <= 0) {
+      throw_config("rank_pattern['" + pattern + "']", "a positive integer", std::to_string(rank));
+    }
+  }
+  if (!(config.lora_dropout >= 0.0 && config.lora_dropout <= 1.0)) {
+    throw_config("lora_dropout", "a probability between 0 and 1",
+                 python_float(config.lora_dropout));
+  }
+}
+
+// The checks of LoraConfig.__post_init__ about fields that exclude each other.
+void check_combinations(const LoraConfig& config) {
+  if (config.target_modules.is_pattern() && !config.layers_to_transform.absent()) {
+    throw_config("layers_to_transform", "null where target_modules is a string",
+                 config.layers_to_transform.text());
+  }
+  if (config.target_modules.is_pattern() && !config.layers_pattern.absent()) {
+    throw_config("layers_pattern", "null where target_modules is a string",
+                 config.layers_pattern.text());
+  }
+  if (config.layers_pattern.truthy() && config.layers_to_transform.absent()) {
+    throw_config("layers_to_transform", "layer numbers where layers_pattern is given", "null");
+  }
+  if (config.bias != "none" && config.bias != "all" && config.bias != "lora_only") {
+    throw_config("bias", "'none', 'all' or 'lora_only'", "'" + config.bias + "'");
+  }
+  if (config.lora_bias && !config.init_lora_weights.is_bool()) {
+    throw_config("lora_bias", "false unless init_lora_weights is true or false",
+                 "true with init_lora_weights = " + config.init_lora_weights.text());
+  }
+}
+
+bool is_gaussian(std::string word) {
+  for (char& letter : word) letter = static_cast<char>(std::tolower(letter));
+  return word == "gaussian";
+}
+
+void check_initialisation(const LoraConfig& config) {
+  const std::string word = config.init_lora_weights.word();
+  if (config.init_lora_weights.is_bool() || is_gaussian(word)) return;
+  static constexpr std::array<std::string_view, 8> kKnown{
+      "eva", "olora", "pissa", "corda", "loftq", "orthogonal", "mica", "lora_ga"};
+  for (std::string_view known : kKnown) {
+    if (word.starts_with(known)) {
+      throw_unsupported("init_lora_weights", "'" + word + "'", "true, false or 'gaussian'");
+    }
+  }
+  throw_config("init_lora_weights", "true, false or 'gaussian'", "'" + word + "'");
+}
+
+// Python's truth of a value: null, false, 0 and empty containers are false.
+bool truthy(const Json& value) {
+  if (value.is_null() || value == false) return false;
+  return !((value.is_array() || value.is_object() || value.is_string()) && value.empty());
+}
+
+void check_variants(const LoraConfig& config) {
+  const auto refuse = [](const char* field, const Json& value) {
+    if (truthy(value)) throw_unsupported(field, dump_json(value, {.indent = std::nullopt}), "null");
+  };
+  if (config.use_dora) throw_unsupported("use_dora", "true", "false");
+  if (config.use_qalora) throw_unsupported("use_qalora", "true", "false");
+  if (config.ensure_weight_tying) throw_unsupported("ensure_weight_tying", "true", "false");
+  refuse("megatron_config", config.megatron_config);
+  refuse("velora_config", config.velora_config);
+  refuse("alora_invocation_tokens", config.alora_invocation_tokens);
+  refuse("monteclora_config", config.monteclora_config);
+  refuse("layer_replication", config.layer_replication);
+  refuse("use_bdlora", config.use_bdlora);
+  refuse("arrow_config", config.arrow_config);
+  refuse("kasa_config", config.kasa_config);
+  if (config.trainable_token_indices != nullptr) {
+    throw_unsupported("trainable_token_indices",
+                      dump_json(config.trainable_token_indices, {.indent = std::nullopt}), "null");
+  }
+  if (config.target_parameters && !config.target_parameters->empty()) {
+    throw_unsupported("target_parameters", write_value(*config.target_parameters).dump(), "null");
+  }
+}
+
+// Settings of an initialisation that is not chosen have no effect, in Python neither.
+void warn_of_ignored(const LoraConfig& config) {
+  const auto ignored = [](const char* field, const char* init) {
+    warn(std::string("LoraConfig: `") + field + "` is ignored where `init_lora_weights` is not '" +
+         init + "'.");
+  };
+  if (truthy(config.loftq_config)) ignored("loftq_config", "loftq");
+  if (config.eva_config != nullptr) ignored("eva_config", "eva");
+  if (config.corda_config != nullptr) ignored("corda_config", "corda");
+  if (config.lora_ga_config != nullptr) ignored("lora_ga_config", "lora_ga");
+}
+
+}  // namespace
+
+void LoraConfig::validate() const {
+  if (peft_type != "LORA") throw_config("peft_type", "'LORA'", "'" + peft_type + "'");
+  check_task_type(task_type);
+  check_numbers(*this);
+  check_combinations(*this);
+  check_initialisation(*this);
+  check_variants(*this);
+  warn_of_ignored(*this);
+}
+
+}  // namespace peft

@@ -1,0 +1,106 @@
+#include "peft/methods/lora/linear_function.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+namespace peft::lora {
+namespace {
+
+using at::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+struct Product {
+  Tensor y;     // [N, O]
+  Tensor low;   // [N, R], x Aᵀ after dropout
+  Tensor keep;  // [N, I] scaled mask; undefined without dropout
+};
+
+Product product(const Tensor& rows, const Tensor& weight, const Tensor& bias,
+                const LinearUpdate& update) {
+  const auto dtype = rows.scalar_type();
+  Product out;
+  out.y = bias.defined() ? at::addmm(bias, rows, weight.t()) : at::mm(rows, weight.t());
+  Tensor seen = rows;
+  if (update.dropout > 0.0) {
+    out.keep = at::empty_like(rows).bernoulli_(1.0 - update.dropout);
+    if (update.dropout < 1.0) out.keep.div_(1.0 - update.dropout);
+    seen = rows * out.keep;
+  }
+  out.low = at::mm(seen, update.a.to(dtype).t());
+  out.y.addmm_(out.low, update.b.to(dtype).t(), 1, update.scaling);
+  return out;
+}
+
+std::vector<int64_t> output_shape(const Tensor& x, const Tensor& weight) {
+  auto shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return shape;
+}
+
+Tensor as_rows(const Tensor& x) { return x.dim() == 2 ? x : x.reshape({-1, x.size(-1)}); }
+
+// The places of the inputs of the node, which are those of its gradients too.
+enum Input { kX, kWeight, kBias, kA, kB, kScaling, kDropout, kInputs };
+
+class LoraLinear : public torch::autograd::Function<LoraLinear> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
+                        const Tensor& bias, const Tensor& a, const Tensor& b, double scaling,
+                        double dropout) {
+    Product out = product(as_rows(x), weight, bias, {a, b, scaling, dropout});
+    context->save_for_backward({x, weight, a, b, out.low, out.keep});
+    context->saved_data["scaling"] = scaling;
+    return out.y.view(output_shape(x, weight));
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto saved = context->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3], &keep = saved[5];
+    const double scaling = context->saved_data["scaling"].toDouble();
+    variable_list out(kInputs);
+    if (!gradients[0].defined()) return out;
+    const auto dtype = x.scalar_type();
+    const Tensor rows = as_rows(x);
+    const Tensor dy = as_rows(gradients[0]).to(dtype);                         // [N, O]
+    // What forward kept of x Aᵀ has no graph of its own: a second derivative needs it anew.
+    const bool again = at::GradMode::is_enabled();
+    const Tensor seen = keep.defined() ? rows * keep : rows;                   // [N, I]
+    const Tensor low = again ? at::mm(seen, a.to(dtype).t()) : saved[4];       // [N, R]
+    const Tensor dlow = at::mm(dy, b.to(dtype)) * scaling;                     // [N, R]
+    if (context->needs_input_grad(kX)) {
+      Tensor dx = at::mm(dy, weight);                                          // [N, I]
+      if (keep.defined()) {
+        dx = dx + at::mm(dlow, a.to(dtype)) * keep;
+      } else if (again) {
+        dx = at::addmm(dx, dlow, a.to(dtype));
+      } else {
+        dx.addmm_(dlow, a.to(dtype));
+      }
+      out[kX] = dx.view(x.sizes());
+    }
+    if (context->needs_input_grad(kWeight)) out[kWeight] = at::mm(dy.t(), rows);
+    if (context->needs_input_grad(kBias)) out[kBias] = dy.sum(0);
+    if (context->needs_input_grad(kA)) out[kA] = at::mm(dlow.t(), seen).to(a.scalar_type());
+    if (context->needs_input_grad(kB)) {
+      out[kB] = (at::mm(dy.t(), low) * scaling).to(b.scalar_type());
+    }
+    return out;
+  }
+};
+
+}  // namespace
+
+Tensor lora_linear(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
+                   const LinearUpdate& update) {
+  const Tensor offset = bias.value_or(Tensor());
+  const bool learns = at::GradMode::is_enabled() &&
+                      (x.requires_grad() || weight.requires_grad() || update.a.requires_grad() ||
+                       update.b.requires_grad() || (offset.defined() && offset.requires_grad()));
+  if (!learns) {
+    return product(as_rows(x), weight, offset, update).y.view(output_shape(x, weight));
+  }
+  return LoraLinear::apply(x, weight, offset, update.a, update.b, update.scaling, update.dropout);
+}
+
+}  // namespace peft::lora

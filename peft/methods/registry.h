@@ -1,0 +1,22 @@
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "peft/adapter/method.h"
+
+namespace peft {
+
+/// Every method of methods.def, in its order.
+std::span<const Method* const> all_methods();
+
+/// The method of a peft_type ("LORA").
+/// Throws: UnsupportedError that lists the known ones.
+const Method& find_method(std::string_view peft_type);
+
+/// Reads adapter_config.json of any method. `where` names the file.
+/// Throws: FormatError (no object, no peft_type), ConfigError, UnsupportedError (unknown method).
+/// Source: PeftConfigMixin.from_pretrained in peft/config.py.
+PeftConfig parse_config(const Json& object, std::string_view where);
+
+}  // namespace peft

@@ -1,0 +1,63 @@
+#include <array>
+#include <utility>
+
+#include "peft/tokenizers/pre_tokenizers/stages.h"
+
+namespace peft::tokenizers {
+namespace {
+
+class PreTokenizerSequence : public PreTokenizer {
+ public:
+  explicit PreTokenizerSequence(std::vector<PreTokenizerPtr> stages)
+      : stages_(std::move(stages)) {}
+
+  void apply(Segment& segment) const override {
+    for (const PreTokenizerPtr& stage : stages_) {
+      if (segment.bytes) write_out_bytes(segment);
+      stage->apply(segment);
+    }
+  }
+
+ private:
+  std::vector<PreTokenizerPtr> stages_;
+};
+
+PreTokenizerPtr make_stage(const JsonView& json);
+
+PreTokenizerPtr make_sequence(const JsonView& json) {
+  std::vector<PreTokenizerPtr> stages;
+  for (const JsonView& stage : json.at("pretokenizers").items()) {
+    stages.push_back(make_stage(stage));
+  }
+  return std::make_unique<PreTokenizerSequence>(std::move(stages));
+}
+
+PreTokenizerPtr make_stage(const JsonView& json) {
+  static const std::array<std::pair<std::string_view, PreTokenizerPtr (*)(const JsonView&)>, 11>
+      makers{{{"Sequence", make_sequence},
+              {"Split", make_split},
+              {"ByteLevel", make_byte_level_pre_tokenizer},
+              {"Metaspace", make_metaspace_pre_tokenizer},
+              {"Digits", make_digits},
+              {"Punctuation", make_punctuation},
+              {"Whitespace", make_whitespace},
+              {"WhitespaceSplit", make_whitespace_split},
+              {"CharDelimiterSplit", make_char_delimiter_split},
+              {"BertPreTokenizer", make_bert_pre_tokenizer},
+              {"FixedLength", make_fixed_length}}};
+  const std::string type = json.at("type").string();
+  std::vector<std::string> known;
+  for (const auto& [name, make] : makers) {
+    if (name == type) return make(json);
+    known.emplace_back(name);
+  }
+  fail_unknown_type(json, "pre-tokenizer", known);
+}
+
+}  // namespace
+
+std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const Json& json, const std::string& where) {
+  return make_stage({json, where});
+}
+
+}  // namespace peft::tokenizers

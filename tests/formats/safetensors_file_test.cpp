@@ -1,0 +1,97 @@
+#include "peft/formats/safetensors_file.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "peft/base/error.h"
+#include "peft/formats/safetensors_writer.h"
+
+namespace peft::formats {
+namespace {
+namespace fs = std::filesystem;
+
+const fs::path kGolden = fs::path(PEFT_SOURCE_DIR) / "tests/formats/golden/python.safetensors";
+
+std::string bytes_of(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream out;
+  out << in.rdbuf();
+  return out.str();
+}
+
+class SafetensorsFileTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder = fs::temp_directory_path() / ("peft_safetensors_" + std::to_string(::getpid()));
+    fs::create_directories(folder);
+  }
+  void TearDown() override { fs::remove_all(folder); }
+  fs::path folder;
+};
+
+TEST_F(SafetensorsFileTest, ReadsWhatPythonWrote) {
+  const SafetensorsFile file(kGolden);
+  EXPECT_TRUE(at::equal(file.load("b.weight"), torch::arange(6, at::kFloat).reshape({2, 3})));
+  EXPECT_TRUE(at::equal(file.load("half"), torch::tensor({1.5, -2.0}).to(at::kHalf)));
+  EXPECT_TRUE(at::equal(file.load("ids"), torch::tensor({1L, -(1L << 40)}).reshape({1, 2})));
+  EXPECT_EQ(file.load("tiny").to(at::kFloat)[2].item<float>(), 448.0f);
+  EXPECT_EQ(file.load("none").sizes(), (std::vector<int64_t>{0, 3}));
+  EXPECT_EQ(file.load("scalar").item<int>(), 7);
+}
+
+TEST_F(SafetensorsFileTest, WritesTheSameBytesAsPython) {
+  write_safetensors(folder / "again.safetensors", SafetensorsFile(kGolden).load_all());
+  EXPECT_EQ(bytes_of(folder / "again.safetensors"), bytes_of(kGolden));
+}
+
+TEST_F(SafetensorsFileTest, StridedAndSharedTensorsAreWrittenWhole) {
+  const at::Tensor base = torch::arange(12, at::kFloat).reshape({3, 4});
+  write_safetensors(folder / "x.safetensors", {{"t", base.t()}, {"row", base[1]}, {"all", base}});
+  const SafetensorsFile file(folder / "x.safetensors");
+  EXPECT_TRUE(at::equal(file.load("t"), base.t()));
+  EXPECT_TRUE(at::equal(file.load("row"), base[1]));
+}
+
+TEST_F(SafetensorsFileTest, ATensorOutlivesItsFileObject) {
+  at::Tensor tensor;
+  { tensor = SafetensorsFile(kGolden).load("a.weight"); }
+  EXPECT_EQ(tensor.sum().item<float>(), 6.0f);
+}
+
+TEST_F(SafetensorsFileTest, WritingToATensorLeavesTheFileAlone) {
+  fs::copy_file(kGolden, folder / "copy.safetensors");
+  const SafetensorsFile file(folder / "copy.safetensors");
+  file.load("a.weight").fill_(9);
+  EXPECT_EQ(file.load("a.weight").sum().item<float>(), 36.0f);
+  EXPECT_EQ(bytes_of(folder / "copy.safetensors"), bytes_of(kGolden));
+}
+
+TEST_F(SafetensorsFileTest, AMissingNameIsAnErrorWithTheClosestNames) {
+  try {
+    SafetensorsFile(kGolden).load("b.weigth");
+    FAIL() << "no error";
+  } catch (const NotFoundError& e) {
+    EXPECT_NE(std::string(e.what()).find("'b.weight'"), std::string::npos) << e.what();
+  }
+}
+
+TEST_F(SafetensorsFileTest, AFileCutAtAnyLengthIsAFormatError) {
+  const std::string whole = bytes_of(kGolden);
+  for (size_t length = 0; length < whole.size(); length++) {
+    const fs::path cut = folder / "cut.safetensors";
+    std::ofstream(cut, std::ios::binary) << whole.substr(0, length);
+    EXPECT_THROW(SafetensorsFile{cut}, FormatError) << length;
+  }
+}
+
+TEST_F(SafetensorsFileTest, AMissingFolderIsAnErrorAndNothingIsMade) {
+  EXPECT_THROW(write_safetensors(folder / "no" / "x.safetensors", {{"a", torch::ones(2)}}), Error);
+  EXPECT_FALSE(fs::exists(folder / "no"));
+}
+
+}  // namespace
+}  // namespace peft::formats
