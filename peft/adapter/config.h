@@ -15,7 +15,8 @@
 
 namespace peft {
 
-/// The version of Python PEFT whose files and behaviour this library follows; written into new configs.
+/// The version of Python PEFT whose files and behaviour this library follows; written into new
+/// configs.
 inline constexpr std::string_view kPeftVersion = "0.21.2";
 
 /// Views of the fields that the machinery reads or fills in, whatever the method. A field that a
@@ -61,8 +62,8 @@ SharedFields shared_fields(Config& config) {
   return fields;
 }
 
-/// What a config struct of a method has to offer: described fields, its kind, a check, and `extra` for
-/// the keys of its file that nobody knows.
+/// What a config struct of a method has to offer: described fields, its kind, a check, and `extra`
+/// for the keys of its file that nobody knows.
 template <typename T>
 concept MethodConfig = Described<T> && std::copyable<T> && requires(T& config, const T& constant) {
   { config.peft_type } -> std::convertible_to<std::string>;
@@ -91,8 +92,8 @@ class PeftConfig {
   /// The same views for reading only.
   const SharedFields shared() const { return const_cast<PeftConfig*>(this)->shared(); }
 
-  /// Throws: ConfigError (a value that makes no sense), UnsupportedError (a valid value of a field that
-  /// this library does not serve).
+  /// Throws: ConfigError (a value that makes no sense), UnsupportedError (a valid value of a field
+  /// that this library does not serve).
   void validate() const { type_->validate(value_); }
 
   /// The object that adapter_config.json holds, unknown keys of its source file included.
@@ -121,8 +122,8 @@ class PeftConfig {
   const Type* type_;
 };
 
-/// Reads one method's config. Keys that no field has are kept in `extra` and warned of once; the key
-/// runtime_config is dropped with a warning, as in Python.
+/// Reads one method's config. Keys that no field has are kept in `extra` and warned of once; the
+/// key runtime_config is dropped with a warning, as in Python.
 ///
 /// Throws: ConfigError "<where>: <key>: expected <type>, got <json>."
 /// Source: PeftConfigMixin.from_peft_type and from_json_file in peft/config.py.

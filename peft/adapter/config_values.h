@@ -13,17 +13,19 @@
 
 namespace peft {
 
-/// A field that names modules: one string is a regular expression (or a word such as "all-linear"), a
-/// list is names, and it may be absent.
+/// A field that names modules: one string is a regular expression (or a word such as "all-linear"),
+/// a list is names, and it may be absent.
 ///
-/// Source: the type Optional[Union[list[str], str]] of target_modules in peft/tuners/lora/config.py.
+/// Source: the type Optional[Union[list[str], str]] of target_modules in
+/// peft/tuners/lora/config.py.
 class NamesOrPattern {
  public:
   NamesOrPattern() = default;
   NamesOrPattern(std::nullopt_t) {}
   NamesOrPattern(const char* pattern) : value_(std::string(pattern)) {}
   NamesOrPattern(std::string pattern) : value_(std::move(pattern)) {}
-  NamesOrPattern(std::initializer_list<std::string> names) : value_(std::vector<std::string>(names)) {}
+  NamesOrPattern(std::initializer_list<std::string> names)
+      : value_(std::vector<std::string>(names)) {}
   NamesOrPattern(std::vector<std::string> names) : value_(std::move(names)) {}
 
   bool absent() const { return value_.index() == 0; }
@@ -64,7 +66,9 @@ class LayerIndices {
   bool restricts() const;
   bool contains(int64_t index) const;
   std::string text() const;
-  const std::variant<std::monostate, int64_t, std::vector<int64_t>>& value() const { return value_; }
+  const std::variant<std::monostate, int64_t, std::vector<int64_t>>& value() const {
+    return value_;
+  }
 
   friend bool operator==(const LayerIndices&, const LayerIndices&) = default;
 

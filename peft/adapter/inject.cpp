@@ -35,9 +35,15 @@ Matches match_modules(const SharedFields& fields, const std::vector<ModuleEntry>
   for (const ModuleEntry& module : modules) {
     if (module.name.empty()) continue;
     switch (matcher.match(module.name)) {
-      case MatchResult::kMatched: matches.targeted.push_back(module); break;
-      case MatchResult::kExcluded: matches.excluded.push_back(module.name); break;
-      case MatchResult::kUnmatched: matches.unmatched.push_back(module.name); break;
+      case MatchResult::kMatched:
+        matches.targeted.push_back(module);
+        break;
+      case MatchResult::kExcluded:
+        matches.excluded.push_back(module.name);
+        break;
+      case MatchResult::kUnmatched:
+        matches.unmatched.push_back(module.name);
+        break;
     }
   }
   return matches;
@@ -51,8 +57,8 @@ std::string closest_targets(const TargetModules& targets, const std::vector<std:
     if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
   }
   std::vector<std::string> close;
-  const auto wanted = targets.is_list() ? targets.names()
-                                        : std::vector<std::string>{targets.pattern()};
+  const auto wanted =
+      targets.is_list() ? targets.names() : std::vector<std::string>{targets.pattern()};
   for (const std::string& target : wanted) {
     for (std::string& name : closest_names(last_part(target), parts)) {
       if (std::find(close.begin(), close.end(), name) == close.end()) {
@@ -99,8 +105,8 @@ void warn_of_unused_patterns(const Patterns* patterns, const std::string& field,
   for (const auto& [key, value] : *patterns) keys.push_back(key);
   const auto unused = PatternKeys(keys, field).unmatched(targeted);
   if (!unused.empty()) {
-    warn("The following " + field + " keys did not match any targeted module and were ignored: " +
-         join_names(unused) + ".");
+    warn("The following " + field +
+         " keys did not match any targeted module and were ignored: " + join_names(unused) + ".");
   }
 }
 
@@ -196,7 +202,11 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
 Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
                              const InjectOptions& options) {
   const auto modules = tree_.modules();
-  Plan plan{.created = {}, .extended = {}, .saved = {}, .saved_again = {}, .targeted = {},
+  Plan plan{.created = {},
+            .extended = {},
+            .saved = {},
+            .saved_again = {},
+            .targeted = {},
             .shared = SharedWeights(modules)};
   SharedFields fields = config.shared();
   warn_of_tied_weights(fields, facts_);
@@ -215,9 +225,9 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
       bool known = false;
       for (Attachment& attachment : attachments_) {
         const Site& site = attachment.found.site;
-        const bool belongs = site.module_name == module.name ||
-                             (site.kind == SiteKind::kAttentionOutput &&
-                              parent_name(site.module_name) == module.name);
+        const bool belongs =
+            site.module_name == module.name || (site.kind == SiteKind::kAttentionOutput &&
+                                                parent_name(site.module_name) == module.name);
         if (!belongs) continue;
         known = true;
         if (attachment.layer->has(adapter)) continue;
@@ -265,7 +275,8 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
 void Tuner::attach(Plan& plan, const std::string&) {
   for (Attachment& attachment : plan.created) {
     const FoundSite& found = attachment.found;
-    tag(found.weight, attachment.layer, plan.shared.kinds(found.weight, call_kind(found.site.kind)));
+    tag(found.weight, attachment.layer,
+        plan.shared.kinds(found.weight, call_kind(found.site.kind)));
     attachment.layer->slots().attach(tree_.home(found.module));
     ++plan.attached_sites;
   }

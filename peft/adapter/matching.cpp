@@ -55,8 +55,8 @@ TargetMatcher::TargetMatcher(const SharedFields& fields) {
     layer_patterns_.push_back(anchored(".*?\\.[^.]*\\.(\\d+)\\.", "layers_pattern"));
     return;
   }
-  const auto names = pattern->is_pattern() ? std::vector<std::string>{pattern->pattern()}
-                                           : pattern->names();
+  const auto names =
+      pattern->is_pattern() ? std::vector<std::string>{pattern->pattern()} : pattern->names();
   for (const std::string& name : names) {
     layer_patterns_.push_back(anchored("(?:^|.*?\\.)" + name + "\\.(\\d+)\\.", "layers_pattern"));
   }
@@ -94,7 +94,8 @@ MatchResult TargetMatcher::match(const std::string& name) const {
 
 PatternKeys::PatternKeys(const std::vector<std::string>& keys, const std::string& where)
     : keys_(keys) {
-  for (const std::string& key : keys) patterns_.push_back(anchored("(.*\\.)?(" + key + ")$", where));
+  for (const std::string& key : keys)
+    patterns_.push_back(anchored("(.*\\.)?(" + key + ")$", where));
 }
 
 int64_t PatternKeys::find(const std::string& module_name) const {

@@ -10,10 +10,10 @@ namespace peft {
 
 enum class MatchResult { kUnmatched, kMatched, kExcluded };
 
-/// Decides by its name whether an adapter is put on a module, exactly as Python does: a list holds whole
-/// names or endings at a dot, a string is a regular expression that must match the whole name;
-/// exclude_modules and modules_to_save win over both; layers_to_transform picks by the first number in
-/// the name.
+/// Decides by its name whether an adapter is put on a module, exactly as Python does: a list holds
+/// whole names or endings at a dot, a string is a regular expression that must match the whole
+/// name; exclude_modules and modules_to_save win over both; layers_to_transform picks by the first
+/// number in the name.
 ///
 /// Source: check_target_module_exists in peft/tuners/tuners_utils.py.
 class TargetMatcher {
@@ -37,7 +37,8 @@ class TargetMatcher {
 /// True where `name` is one of `names` or ends with a dot and one of them.
 bool matches_ending(const std::string& name, const std::vector<std::string>& names);
 
-/// The keys of rank_pattern or alpha_pattern, each a regular expression for the end of a module's name.
+/// The keys of rank_pattern or alpha_pattern, each a regular expression for the end of a module's
+/// name.
 ///
 /// Source: get_pattern_key in peft/utils/other.py.
 class PatternKeys {

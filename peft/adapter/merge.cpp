@@ -11,8 +11,10 @@ namespace peft {
 namespace {
 
 [[noreturn]] void throw_not_finite(const std::string& adapter, const std::string& parameter) {
-  throw ConfigError("merge: " + parameter + ": NaNs detected in the merged weights: expected finite "
-                    "values, got NaN or infinity. The adapter " + adapter + " seems to be broken.");
+  throw ConfigError("merge: " + parameter +
+                    ": NaNs detected in the merged weights: expected finite "
+                    "values, got NaN or infinity. The adapter " +
+                    adapter + " seems to be broken.");
 }
 
 bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
@@ -50,8 +52,8 @@ void check_finite(const Attachment& attachment, const std::vector<std::string>& 
 
 void apply(Attachment& attachment, const std::vector<std::string>& adapters, bool safe) {
   at::Tensor weight = base(attachment.found.weight).detach();
-  at::Tensor bias = attachment.found.bias.defined() ? base(attachment.found.bias).detach()
-                                                    : at::Tensor();
+  at::Tensor bias =
+      attachment.found.bias.defined() ? base(attachment.found.bias).detach() : at::Tensor();
   TunerLayer& layer = *attachment.layer;
   if (layer.merged_adapters().empty()) {
     attachment.original_weight = weight.clone();
@@ -121,11 +123,11 @@ void Tuner::unload() {
   for (const auto& saved : saved_) {
     for (const SavedModule::Member& member : saved->members()) {
       if (saved->active().empty() || shared.owners(member.base).size() < 2) continue;
-      throw UnsupportedError(
-          "unload: " + member.replacement->parameter_name() + ": the copy of adapter '" +
-          saved->active() + "' cannot take the place of a weight that is shared by " +
-          join_names(shared.owners(member.base)) +
-          ". Untie the model, or deactivate the adapter first.");
+      throw UnsupportedError("unload: " + member.replacement->parameter_name() +
+                             ": the copy of adapter '" + saved->active() +
+                             "' cannot take the place of a weight that is shared by " +
+                             join_names(shared.owners(member.base)) +
+                             ". Untie the model, or deactivate the adapter first.");
     }
   }
   for (const auto& saved : saved_) {

@@ -19,9 +19,9 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 /// One module of a model, as adapters see it.
 struct ModuleEntry {
-  std::string name;                                  // dotted; empty for the root
-  std::shared_ptr<torch::nn::Module> native;         // null for a scripted module
-  std::shared_ptr<torch::jit::Module> script;        // null for a native module
+  std::string name;                            // dotted; empty for the root
+  std::shared_ptr<torch::nn::Module> native;   // null for a scripted module
+  std::shared_ptr<torch::jit::Module> script;  // null for a native module
 };
 
 /// A model of either kind, walked alike: a tree of torch::nn::Module, or a torch::jit::Module whose

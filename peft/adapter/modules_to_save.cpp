@@ -80,8 +80,11 @@ void SavedModule::set_enabled(bool enabled) {
 }
 
 at::Tensor SavedModule::copy_of(const std::string& adapter, const std::string& member) const {
+  std::string name = kSlot;
+  name += '.';
+  name += member;
   for (const SlotTensor& slot : slots_.tensors(adapter)) {
-    if (slot.file_name == std::string(kSlot) + "." + member) return slot.tensor;
+    if (slot.file_name == name) return slot.tensor;
   }
   return {};
 }

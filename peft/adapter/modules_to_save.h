@@ -10,8 +10,8 @@
 
 namespace peft {
 
-/// Stands in for one parameter or buffer of a module that is trained and saved in full: the copy of the
-/// active adapter, or the base where none is active.
+/// Stands in for one parameter or buffer of a module that is trained and saved in full: the copy of
+/// the active adapter, or the base where none is active.
 class SavedTensor final : public Replacement {
  public:
   explicit SavedTensor(std::string parameter_name) : parameter_name_(std::move(parameter_name)) {}
@@ -24,8 +24,8 @@ class SavedTensor final : public Replacement {
   at::Tensor current_;
 };
 
-/// A module of modules_to_save with a copy of its parameters and buffers an adapter. At most one adapter
-/// is active on it.
+/// A module of modules_to_save with a copy of its parameters and buffers an adapter. At most one
+/// adapter is active on it.
 ///
 /// Source: ModulesToSaveWrapper in peft/utils/other.py.
 class SavedModule {

@@ -16,9 +16,12 @@ namespace nn = torch::nn;
 
 std::optional<SiteKind> kind_of_use(WeightUse use) {
   switch (use) {
-    case WeightUse::kLinear: return SiteKind::kLinear;
-    case WeightUse::kTransposedLinear: return SiteKind::kTransposedLinear;
-    case WeightUse::kEmbedding: return SiteKind::kEmbedding;
+    case WeightUse::kLinear:
+      return SiteKind::kLinear;
+    case WeightUse::kTransposedLinear:
+      return SiteKind::kTransposedLinear;
+    case WeightUse::kEmbedding:
+      return SiteKind::kEmbedding;
   }
   return std::nullopt;
 }
@@ -35,7 +38,8 @@ std::optional<SiteKind> native_kind(const nn::Module& module) {
     return kind_of_use(declared->weight_use());
   }
   if (dynamic_cast<const nn::EmbeddingImpl*>(&module)) return SiteKind::kEmbedding;
-  if (dynamic_cast<const nn::Conv1dImpl*>(&module) || dynamic_cast<const nn::Conv2dImpl*>(&module) ||
+  if (dynamic_cast<const nn::Conv1dImpl*>(&module) ||
+      dynamic_cast<const nn::Conv2dImpl*>(&module) ||
       dynamic_cast<const nn::Conv3dImpl*>(&module)) {
     return SiteKind::kConvolution;
   }
@@ -139,8 +143,8 @@ void check_weight(const ModuleEntry& module, const at::Tensor& weight, const std
 }
 
 FoundSite make_site(const ModuleEntry& module, const std::string& weight_name, SiteKind kind) {
-  FoundSite found{.site = {}, .module = module, .weight = parameter(module, weight_name),
-                  .bias = {}};
+  FoundSite found{
+      .site = {}, .module = module, .weight = parameter(module, weight_name), .bias = {}};
   check_weight(module, found.weight, weight_name, kind);
   if (kind != SiteKind::kAttentionInput && kind != SiteKind::kEmbedding) {
     found.bias = parameter(module, "bias");
@@ -171,7 +175,8 @@ std::vector<FoundSite> attention_sites(const ModuleEntry& module) {
     const auto children = module.native->named_children();
     if (const auto* child = children.find("out_proj")) output.native = *child;
   } else if (module.script->hasattr("out_proj")) {
-    output.script = std::make_shared<torch::jit::Module>(module.script->attr("out_proj").toModule());
+    output.script =
+        std::make_shared<torch::jit::Module>(module.script->attr("out_proj").toModule());
   }
   std::vector<FoundSite> sites{make_site(module, "in_proj_weight", SiteKind::kAttentionInput)};
   if (!output.native && !output.script) throw_unsupported_module(module);

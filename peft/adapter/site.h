@@ -20,8 +20,8 @@ enum class SiteKind {
   kAttentionOutput,   // out_proj.weight [E, E] of a MultiheadAttention
 };
 
-/// A place in the model that an adapter is put on: facts only, no tensor, so that whoever rides on the
-/// weight may keep it without a cycle.
+/// A place in the model that an adapter is put on: facts only, no tensor, so that whoever rides on
+/// the weight may keep it without a cycle.
 struct Site {
   std::string module_name = {};     // "model.layers.0.self_attn.q_proj"
   std::string parameter_name = {};  // "weight", "in_proj_weight"
@@ -31,7 +31,7 @@ struct Site {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   int64_t in_features = 0, out_features = 0;
-  int64_t groups = 1;     // of a convolution
+  int64_t groups = 1;  // of a convolution
   bool has_bias = false;
 
   std::string full_name() const { return join_name(module_name, parameter_name); }
@@ -42,7 +42,7 @@ struct FoundSite {
   Site site;
   ModuleEntry module;  // that registers the parameter
   at::Tensor weight;
-  at::Tensor bias;     // undefined: none
+  at::Tensor bias;  // undefined: none
 };
 
 /// The sites of a targeted module: one, or two for a MultiheadAttention (the second in out_proj).

@@ -17,7 +17,6 @@ void SlotModule::put(const std::string& name, const at::Tensor& tensor, bool is_
 
 void SlotModule::erase_parameter(const std::string& name) {
   if (parameters_.contains(name)) parameters_.erase(name);
-  if (buffers_.contains(name)) buffers_.erase(name);
 }
 
 std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {

@@ -9,8 +9,8 @@
 
 namespace peft {
 
-/// A node of the tree that holds adapters' parameters ("lora_A", "lora_A.default"). It has no forward:
-/// walks over a model's own modules leave it out.
+/// A node of the tree that holds adapters' parameters ("lora_A", "lora_A.default"). It has no
+/// forward: walks over a model's own modules leave it out.
 class SlotModule : public torch::nn::Module {
  public:
   using torch::nn::Module::Module;
@@ -26,12 +26,12 @@ struct SlotTensor {
   at::Tensor tensor;
 };
 
-/// The parameters that adapters keep at one site, under Python's names: a slot ("lora_A") has an entry
-/// an adapter, which is a parameter itself or holds named ones.
+/// The parameters that adapters keep at one site, under Python's names: a slot ("lora_A") has an
+/// entry an adapter, which is a parameter itself or holds named ones.
 class AdapterSlots {
  public:
-  /// Adds `<slot>.<adapter>.<name>`, or `<slot>.<adapter>` where `name` is empty, and returns the leaf
-  /// that is registered.
+  /// Adds `<slot>.<adapter>.<name>`, or `<slot>.<adapter>` where `name` is empty, and returns the
+  /// leaf that is registered.
   at::Tensor add(const std::string& slot, const std::string& adapter, const std::string& name,
                  const at::Tensor& value);
 

@@ -33,10 +33,9 @@ std::string Tuner::file_path(const std::string& name) const {
     file = join_name(file, rest.substr(0, dot));
     rest = dot == std::string::npos ? "" : rest.substr(dot + 1);
     if (rest.empty()) break;
-    const bool targeted =
-        std::any_of(attachments_.begin(), attachments_.end(), [&](const Attachment& attachment) {
-          return attachment.found.site.module_name == path;
-        });
+    const bool targeted = std::any_of(
+        attachments_.begin(), attachments_.end(),
+        [&](const Attachment& attachment) { return attachment.found.site.module_name == path; });
     const bool saved = std::any_of(saved_.begin(), saved_.end(), [&](const auto& module) {
       return module->module().name == path;
     });
@@ -74,7 +73,8 @@ std::vector<std::pair<std::string, at::Tensor>> Tuner::bias_state(const PeftConf
         std::find(targeted.begin(), targeted.end(), module.name) != targeted.end();
     if (*bias != "all" && !is_target) continue;
     for (const auto& [name, tensor] : own_parameters(module)) {
-      if (name == "bias") found.emplace_back(kPrefix + file_path(join_name(module.name, name)), tensor);
+      if (name == "bias")
+        found.emplace_back(kPrefix + file_path(join_name(module.name, name)), tensor);
     }
   }
   return found;
@@ -94,8 +94,9 @@ void Tuner::add_embedding_state(const PeftConfig& config, StateDict& state) cons
   }
   if (!targeted) return;
   if (!facts_.is_pretrained) {
-    warn("Could not identify embedding layer(s) because the model is not a language model of this "
-         "library: their base weights are not saved with the adapter.");
+    warn(
+        "Could not identify embedding layer(s) because the model is not a language model of this "
+        "library: their base weights are not saved with the adapter.");
     return;
   }
   warn("Saving the base weights of embedding layers, as they are found in `target_modules`.");

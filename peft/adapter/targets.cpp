@@ -103,8 +103,9 @@ void resolve_targets(SharedFields& fields, const std::vector<ModuleEntry>& modul
   if (targets.absent()) {
     const auto known = defaults ? defaults(facts.model_type) : std::nullopt;
     if (!known) {
-      throw ConfigError("target_modules: expected names or a pattern, got none, and the model type '" +
-                        facts.model_type + "' has no default. Please specify `target_modules`.");
+      throw ConfigError(
+          "target_modules: expected names or a pattern, got none, and the model type '" +
+          facts.model_type + "' has no default. Please specify `target_modules`.");
     }
     targets = *known;
   }

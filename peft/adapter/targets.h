@@ -18,8 +18,9 @@ inline constexpr std::string_view kDummyTargetModules = "dummy-target-modules";
 
 using DefaultTargets = std::function<std::optional<TargetModules>(std::string_view model_type)>;
 
-/// Fills in and expands target_modules: the method's default for the model's type where it is absent,
-/// names of linear layers for "all-linear", and the shortest endings for a list of twenty or more.
+/// Fills in and expands target_modules: the method's default for the model's type where it is
+/// absent, names of linear layers for "all-linear", and the shortest endings for a list of twenty
+/// or more.
 ///
 /// Throws: ConfigError where it is absent and the type has no default.
 /// Source: _prepare_adapter_config, _maybe_include_all_linear_layers, inject_adapter in

@@ -33,7 +33,8 @@ bool Tuner::has(const std::string& adapter) const {
 
 std::vector<std::string> Tuner::targeted_modules() const {
   std::vector<std::string> names;
-  for (const Attachment& attachment : attachments_) names.push_back(attachment.found.site.module_name);
+  for (const Attachment& attachment : attachments_)
+    names.push_back(attachment.found.site.module_name);
   return names;
 }
 
@@ -144,8 +145,9 @@ void Tuner::remove(const std::string& adapter) {
   for (const Attachment& attachment : attachments_) {
     const auto& merged = attachment.layer->merged_adapters();
     if (std::find(merged.begin(), merged.end(), adapter) == merged.end()) continue;
-    throw ConfigError("delete_adapter: adapter '" + adapter +
-                      "' is merged: expected an adapter that is not merged. Please unmerge it first.");
+    throw ConfigError(
+        "delete_adapter: adapter '" + adapter +
+        "' is merged: expected an adapter that is not merged. Please unmerge it first.");
   }
   const bool was_active = std::find(active_.begin(), active_.end(), adapter) != active_.end();
   std::vector<std::string> active = active_;

@@ -23,9 +23,10 @@ struct InjectOptions {
 
 /// Which keys of a file went where.
 struct LoadResult {
-  std::vector<std::string> matched = {};     // keys of the file that were used
-  std::vector<std::string> missing = {};     // keys that the adapter has and the file lacks
-  std::vector<std::string> unexpected = {};  // keys of the file that nothing in the model is called like
+  std::vector<std::string> matched = {};  // keys of the file that were used
+  std::vector<std::string> missing = {};  // keys that the adapter has and the file lacks
+  std::vector<std::string> unexpected =
+      {};  // keys of the file that nothing in the model is called like
 };
 
 /// A site with what rides on it. `originals` are the bytes from before a merge.
@@ -35,9 +36,9 @@ struct Attachment {
   at::Tensor original_weight = {}, original_bias = {};
 };
 
-/// All adapters of one method in one model: puts them in, switches, folds in and takes out, and knows
-/// their state under the keys of Python's files. Every change either completes or leaves the model as
-/// it was. Not to be used while a forward runs.
+/// All adapters of one method in one model: puts them in, switches, folds in and takes out, and
+/// knows their state under the keys of Python's files. Every change either completes or leaves the
+/// model as it was. Not to be used while a forward runs.
 ///
 /// Source: BaseTuner in peft/tuners/tuners_utils.py.
 class Tuner {
@@ -56,8 +57,8 @@ class Tuner {
   /// Throws: ConfigError, NoMatchError, UnsupportedError.
   void inject(const std::string& adapter, PeftConfig config, const InjectOptions& options = {});
 
-  /// Takes an adapter out. Where it was the only active one, the first of the others becomes active.
-  /// Throws: NotFoundError; ConfigError where it is merged.
+  /// Takes an adapter out. Where it was the only active one, the first of the others becomes
+  /// active. Throws: NotFoundError; ConfigError where it is merged.
   void remove(const std::string& adapter);
 
   const Configs& configs() const { return configs_; }
@@ -78,13 +79,14 @@ class Tuner {
 
   // Merging.
 
-  /// Folds adapters (empty: the active ones) into the base weights. With `safe`, every result is checked
-  /// for values that are not finite before anything is written.
+  /// Folds adapters (empty: the active ones) into the base weights. With `safe`, every result is
+  /// checked for values that are not finite before anything is written.
   void merge(const std::vector<std::string>& adapters = {}, bool safe = false);
   /// Puts the exact bytes from before the merge back.
   void unmerge();
   bool merged() const;
-  /// Takes everything out of the model. Copies of modules_to_save that are active stay, as in Python.
+  /// Takes everything out of the model. Copies of modules_to_save that are active stay, as in
+  /// Python.
   void unload();
 
   // State.
@@ -95,7 +97,8 @@ class Tuner {
   /// Throws: MismatchError where a shape differs; then nothing has changed.
   LoadResult load_state(const std::string& adapter, const StateDict& tensors);
 
-  /// Throws ConfigError where a weight has lost its adapter, as set_data and vector_to_parameters do.
+  /// Throws ConfigError where a weight has lost its adapter, as set_data and vector_to_parameters
+  /// do.
   void verify() const;
 
   std::vector<Attachment>& attachments() { return attachments_; }

@@ -12,8 +12,8 @@
 
 namespace peft {
 
-/// What the adapters of one method do at one site, and the book-keeping that all methods share: which
-/// adapters there are, which are active, merged or switched off.
+/// What the adapters of one method do at one site, and the book-keeping that all methods share:
+/// which adapters there are, which are active, merged or switched off.
 ///
 /// Source: BaseTunerLayer in peft/tuners/tuners_utils.py.
 class TunerLayer : public AdapterLayer {
@@ -27,8 +27,8 @@ class TunerLayer : public AdapterLayer {
   // What a method implements.
 
   /// Creates the parameters of a new adapter in `dtype`.
-  /// Throws: ConfigError or UnsupportedError where the config does not fit the site; then nothing has
-  /// changed.
+  /// Throws: ConfigError or UnsupportedError where the config does not fit the site; then nothing
+  /// has changed.
   virtual void add(const std::string& adapter, const PeftConfig& config, at::ScalarType dtype) = 0;
   /// Takes an adapter away; unknown names are ignored.
   virtual void remove(const std::string& adapter) = 0;

@@ -9,8 +9,8 @@
 
 namespace peft {
 
-#define PEFT_METHOD(room) \
-  namespace room {        \
+#define PEFT_METHOD(room)      \
+  namespace room {             \
   extern const Method kMethod; \
   }
 #include "peft/methods/methods.def"

@@ -25,16 +25,16 @@ struct LoraConfig {
   std::optional<std::string> revision = std::nullopt;
   bool inference_mode = false;
 
-  int64_t r = 8;                                    // rank R of the update, >= 1
-  TargetModules target_modules = {};                // names, a pattern or "all-linear"
+  int64_t r = 8;                      // rank R of the update, >= 1
+  TargetModules target_modules = {};  // names, a pattern or "all-linear"
   NamesOrPattern exclude_modules = {};
-  Number lora_alpha = 8;                            // numerator of the scaling
-  double lora_dropout = 0.0;                        // probability, in [0, 1)
-  bool fan_in_fan_out = false;                      // the weight is stored as [I, O]
-  std::string bias = "none";                        // "none", "all" or "lora_only"
-  bool use_rslora = false;                          // divide by sqrt(r) instead of r
+  Number lora_alpha = 8;        // numerator of the scaling
+  double lora_dropout = 0.0;    // probability, in [0, 1)
+  bool fan_in_fan_out = false;  // the weight is stored as [I, O]
+  std::string bias = "none";    // "none", "all" or "lora_only"
+  bool use_rslora = false;      // divide by sqrt(r) instead of r
   std::optional<std::vector<std::string>> modules_to_save = std::nullopt;
-  BoolOrString init_lora_weights = true;            // true, false or "gaussian"
+  BoolOrString init_lora_weights = true;  // true, false or "gaussian"
   LayerIndices layers_to_transform = {};
   NamesOrPattern layers_pattern = {};
   std::vector<std::pair<std::string, int64_t>> rank_pattern = {};
@@ -53,7 +53,7 @@ struct LoraConfig {
   int64_t qalora_group_size = 16;
   Json monteclora_config = nullptr;
   Json layer_replication = nullptr;
-  bool lora_bias = false;                           // a bias on lora_B
+  bool lora_bias = false;  // a bias on lora_B
   std::optional<std::vector<std::string>> target_parameters = std::nullopt;
   Json use_bdlora = nullptr;
   Json arrow_config = nullptr;

@@ -53,8 +53,8 @@ void fill_embedding(LoraAdapter& adapter, const LoraConfig& config, const Shapes
 void fill_product(LoraAdapter& adapter, const LoraConfig& config, const Shapes& shapes) {
   const bool random = config.init_lora_weights.is(false);
   const bool gaussian = !config.init_lora_weights.is_bool();
-  adapter.a = gaussian ? at::randn(shapes.a) / static_cast<double>(shapes.a[0])
-                       : default_weight(shapes.a);
+  adapter.a =
+      gaussian ? at::randn(shapes.a) / static_cast<double>(shapes.a[0]) : default_weight(shapes.a);
   adapter.b = random ? default_weight(shapes.b) : at::zeros(shapes.b);
   if (!config.lora_bias) return;
   adapter.bias = at::zeros({shapes.b[0]});
@@ -68,11 +68,13 @@ void fill_product(LoraAdapter& adapter, const LoraConfig& config, const Shapes& 
 }  // namespace
 
 LoraAdapter new_adapter(const LoraConfig& config, const Site& site) {
-  // The pattern is looked up under the targeted module: for an attention's output that is its parent.
-  const std::string name = site.kind == SiteKind::kAttentionOutput ? parent_name(site.module_name)
-                                                                   : site.module_name;
+  // The pattern is looked up under the targeted module: for an attention's output that is its
+  // parent.
+  const std::string name =
+      site.kind == SiteKind::kAttentionOutput ? parent_name(site.module_name) : site.module_name;
   const int64_t rank = pattern_value(config.rank_pattern, name, config.r, "rank_pattern");
-  const double alpha = pattern_value(config.alpha_pattern, name, config.lora_alpha, "alpha_pattern");
+  const double alpha =
+      pattern_value(config.alpha_pattern, name, config.lora_alpha, "alpha_pattern");
   if (rank <= 0) {
     throw ConfigError("target module '" + name + "': r: expected a positive integer, got " +
                       std::to_string(rank) + ".");
@@ -83,12 +85,13 @@ LoraAdapter new_adapter(const LoraConfig& config, const Site& site) {
                       "': lora_bias: expected false for an embedding, got true.");
   }
   if (config.lora_bias && !site.has_bias) {
-    warn(name + ": `lora_bias=True` was passed but the targeted layer of type " + site.module_class +
+    warn(name + ": `lora_bias=True` was passed but the targeted layer of type " +
+         site.module_class +
          " has no bias. This means that merging LoRA weights won't be possible.");
   }
   LoraAdapter adapter;
-  adapter.scaling =
-      config.use_rslora ? alpha / std::sqrt(static_cast<double>(rank)) : alpha / static_cast<double>(rank);
+  adapter.scaling = config.use_rslora ? alpha / std::sqrt(static_cast<double>(rank))
+                                      : alpha / static_cast<double>(rank);
   adapter.dropout = config.lora_dropout;
   const Shapes shapes = shapes_of(site, rank);
   if (site.kind == SiteKind::kEmbedding) {

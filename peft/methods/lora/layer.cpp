@@ -25,8 +25,8 @@ SlotNames slot_names(SiteKind kind) {
 
 // B A for convolutions: A's kernel, mixed by B's 1x1 kernel. [O, I, *k]
 Tensor convolution_delta(const LoraAdapter& adapter) {
-  const Tensor a = adapter.a.flatten(1);                           // [R, I·k]
-  const Tensor b = adapter.b.flatten(1);                           // [O, R]
+  const Tensor a = adapter.a.flatten(1);  // [R, I·k]
+  const Tensor b = adapter.b.flatten(1);  // [O, R]
   auto shape = adapter.a.sizes().vec();
   shape[0] = b.size(0);
   return at::mm(b, a).view(shape);
@@ -37,8 +37,10 @@ Tensor convolve(const Tensor& x, const Tensor& weight, const std::optional<Tenso
   const int64_t dims = weight.dim() - 2;
   if (call.same_padding) {
     constexpr auto kSame = "same";
-    if (dims == 1) return at::conv1d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
-    if (dims == 2) return at::conv2d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
+    if (dims == 1)
+      return at::conv1d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
+    if (dims == 2)
+      return at::conv2d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
     return at::conv3d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
   }
   if (dims == 1) {
@@ -114,9 +116,12 @@ Tensor LoraLayer::delta_of(const std::string& name, const Tensor&) const {
   const LoraAdapter& adapter = this->adapter(name);
   switch (site().kind) {
     case SiteKind::kEmbedding:
-    case SiteKind::kTransposedLinear: return at::mm(adapter.b, adapter.a).t() * adapter.scaling;
-    case SiteKind::kConvolution: return convolution_delta(adapter) * adapter.scaling;
-    default: return at::mm(adapter.b, adapter.a) * adapter.scaling;
+    case SiteKind::kTransposedLinear:
+      return at::mm(adapter.b, adapter.a).t() * adapter.scaling;
+    case SiteKind::kConvolution:
+      return convolution_delta(adapter) * adapter.scaling;
+    default:
+      return at::mm(adapter.b, adapter.a) * adapter.scaling;
   }
 }
 
@@ -174,22 +179,23 @@ Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
 }
 
 Tensor LoraLayer::embedding(const Tensor& weight, const EmbeddingCall& call) const {
-  Tensor y = at::embedding(weight, call.indices, call.padding_idx, call.scale_grad_by_freq,
-                           call.sparse);
+  Tensor y =
+      at::embedding(weight, call.indices, call.padding_idx, call.scale_grad_by_freq, call.sparse);
   const auto dtype = y.scalar_type();
   for (const LoraAdapter* adapter : running_) {
     const bool lookup = site().kind == SiteKind::kEmbedding;
-    const Tensor rows = lookup ? adapter->a.t() : adapter->b;        // [V, R]
-    const Tensor out = lookup ? adapter->b.t() : adapter->a;         // [R, D]
-    const Tensor low = at::embedding(rows, call.indices, call.padding_idx, call.scale_grad_by_freq,
-                                     false);
+    const Tensor rows = lookup ? adapter->a.t() : adapter->b;  // [V, R]
+    const Tensor out = lookup ? adapter->b.t() : adapter->a;   // [R, D]
+    const Tensor low =
+        at::embedding(rows, call.indices, call.padding_idx, call.scale_grad_by_freq, false);
     y = y + at::matmul(low, out) * adapter->scaling;
   }
   return y.to(dtype);
 }
 
 Tensor LoraLayer::convolution(const Tensor& x, const Tensor& weight,
-                              const std::optional<Tensor>& bias, const ConvolutionCall& call) const {
+                              const std::optional<Tensor>& bias,
+                              const ConvolutionCall& call) const {
   Tensor y = convolve(x, weight, bias, call);
   const auto dtype = y.scalar_type();
   for (const LoraAdapter* adapter : running_) {
@@ -199,8 +205,11 @@ Tensor LoraLayer::convolution(const Tensor& x, const Tensor& weight,
     const Tensor low = convolve(seen, adapter->a.to(seen.scalar_type()), std::nullopt, mix);
     const std::vector<int64_t> ones(static_cast<size_t>(weight.dim() - 2), 1);
     const std::vector<int64_t> zeros(ones.size(), 0);
-    const ConvolutionCall point{.stride = ones, .padding = zeros, .dilation = ones,
-                                .same_padding = false, .groups = call.groups};
+    const ConvolutionCall point{.stride = ones,
+                                .padding = zeros,
+                                .dilation = ones,
+                                .same_padding = false,
+                                .groups = call.groups};
     std::optional<Tensor> own;
     if (adapter->bias.defined()) own = adapter->bias.to(low.scalar_type());
     const Tensor update = convolve(low, adapter->b.to(low.scalar_type()), own, point);

@@ -62,14 +62,14 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     if (!gradients[0].defined()) return out;
     const auto dtype = x.scalar_type();
     const Tensor rows = as_rows(x);
-    const Tensor dy = as_rows(gradients[0]).to(dtype);                         // [N, O]
+    const Tensor dy = as_rows(gradients[0]).to(dtype);  // [N, O]
     // What forward kept of x Aᵀ has no graph of its own: a second derivative needs it anew.
     const bool again = at::GradMode::is_enabled();
-    const Tensor seen = keep.defined() ? rows * keep : rows;                   // [N, I]
-    const Tensor low = again ? at::mm(seen, a.to(dtype).t()) : saved[4];       // [N, R]
-    const Tensor dlow = at::mm(dy, b.to(dtype)) * scaling;                     // [N, R]
+    const Tensor seen = keep.defined() ? rows * keep : rows;              // [N, I]
+    const Tensor low = again ? at::mm(seen, a.to(dtype).t()) : saved[4];  // [N, R]
+    const Tensor dlow = at::mm(dy, b.to(dtype)) * scaling;                // [N, R]
     if (context->needs_input_grad(kX)) {
-      Tensor dx = at::mm(dy, weight);                                          // [N, I]
+      Tensor dx = at::mm(dy, weight);  // [N, I]
       if (keep.defined()) {
         dx = dx + at::mm(dlow, a.to(dtype)) * keep;
       } else if (again) {

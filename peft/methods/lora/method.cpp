@@ -10,9 +10,8 @@ extern const Method kMethod;
 const Method kMethod{
     .name = "LORA",
     .key_prefix = "lora_",
-    .parse = [](const Json& object, std::string_view where) {
-      return parse_method_config<LoraConfig>(object, where);
-    },
+    .parse = [](const Json& object,
+                std::string_view where) { return parse_method_config<LoraConfig>(object, where); },
     .make_layer = [](const Site& site) -> std::shared_ptr<TunerLayer> {
       return std::make_shared<LoraLayer>(site);
     },
