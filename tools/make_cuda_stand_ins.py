@@ -6,7 +6,7 @@ usage: tools/make_cuda_stand_ins.py TORCH_DIR OUT_DIR
 `import torch` of the Linux wheel loads libtorch_cuda.so, which names two gigabytes of NVIDIA's
 libraries. The Python side of the interop tests computes on the processor alone, so empty libraries of
 the same names, with the same symbols and symbol versions, let it start. Every function of the CUDA
-run time answers 100 (no device), the others 999. Never use them where there is a GPU.
+run time answers 100 (no device), the others 999, and those that name an error give a text. Never use them where there is a GPU.
 
 Needs gcc and binutils. OUT_DIR goes into LD_LIBRARY_PATH.
 """
@@ -80,12 +80,17 @@ def survey(folder):
     return wanted
 
 
+def definition(symbol):
+    if re.search(r"Get(Error|LastError|Status)(String|Name)$", symbol):
+        return f'const char* {symbol}(void) {{ return "no CUDA device"; }}'
+    return f"int {symbol}(void) {{ return {100 if symbol.startswith('cuda') else 999}; }}"
+
+
 def build(library, symbols, out):
     source, script = out / "stand_in.c", out / "stand_in.map"
     lines = ["int peft_cuda_stand_in;"]
     for symbol in sorted(symbols):
-        answer = 100 if symbol.startswith("cuda") else 999
-        lines.append(f"int {symbol}(void) {{ return {answer}; }}")
+        lines.append(definition(symbol))
     source.write_text("\n".join(lines) + "\n")
     command = ["gcc", "-w", "-shared", "-fPIC", str(source), f"-Wl,-soname,{library}",
                "-o", str(out / library)]
