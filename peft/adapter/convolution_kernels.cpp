@@ -20,7 +20,9 @@ std::vector<int64_t> spread(IntArrayRef values, size_t dimensions) {
 }
 
 template <size_t N>
-constexpr const char* kName = N == 1 ? "aten::conv1d" : N == 2 ? "aten::conv2d" : "aten::conv3d";
+constexpr const char* kName = N == 1   ? "aten::conv1d"
+                              : N == 2 ? "aten::conv2d"
+                                       : "aten::conv3d";
 
 // The operator of N dimensions; `padding` is numbers or a word.
 template <size_t N, typename Padding>
@@ -42,7 +44,8 @@ Tensor convolution(const Tensor& x, const Tensor& weight, const OptionalTensor& 
     return call<N>(input, seen_or_same(weight, CallKind::kConvolution, op), offset, stride, padding,
                    dilation, groups);
   }
-  ConvolutionCall asked{.stride = spread(stride, N), .dilation = spread(dilation, N), .groups = groups};
+  ConvolutionCall asked{
+      .stride = spread(stride, N), .dilation = spread(dilation, N), .groups = groups};
   if constexpr (std::is_same_v<Padding, IntArrayRef>) {
     asked.padding = spread(padding, N);
   } else if (padding == "same") {

@@ -28,14 +28,16 @@ bool runs_in_optimising_executor() {
 void refuse_lost_gradient(const Entry& entry, std::string_view op) {
   if (!at::GradMode::is_enabled() || !is_trainable(entry)) return;
   if (runs_below_autograd()) {
-    throw UnsupportedError(std::string(op) + " on '" + entry.parameter_name() +
-                           "': the adapter's gradient would be lost: expected a call that autograd "
-                           "sees, got one below it. Use a NoGradGuard where no gradient is wanted.");
+    throw UnsupportedError(
+        std::string(op) + " on '" + entry.parameter_name() +
+        "': the adapter's gradient would be lost: expected a call that autograd "
+        "sees, got one below it. Use a NoGradGuard where no gradient is wanted.");
   }
   if (runs_in_optimising_executor()) {
     throw UnsupportedError(
         std::string(op) + " on '" + entry.parameter_name() +
-        "': TorchScript's optimising executor differentiates by itself and would drop the adapter's "
+        "': TorchScript's optimising executor differentiates by itself and would drop the "
+        "adapter's "
         "gradient: expected it to be off while training, got it on. Call "
         "torch::jit::setGraphExecutorOptimize(false) in every thread that trains.");
   }

@@ -9,8 +9,8 @@ class Library;
 
 namespace peft::dispatch {
 
-/// Serves every operator that has no kernel of its own: writes reach the base, views and copies keep
-/// the tag, reads get what the model should see.
+/// Serves every operator that has no kernel of its own: writes reach the base, views and copies
+/// keep the tag, reads get what the model should see.
 void fallback(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack);
 
 /// The fast roads, one function a family. Each kernel gives what the fallback gives, sooner.

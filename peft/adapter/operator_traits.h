@@ -9,10 +9,10 @@ namespace peft::dispatch {
 /// What an operator does with a weight that it is given; the default is a read of its values.
 enum class Use {
   kRead,
-  kMetadata,    // looks at shape, type or device only: the base serves
+  kMetadata,     // looks at shape, type or device only: the base serves
   kBookkeeping,  // copies or compares stored values: reads the base
-  kArithmetic,  // elementwise: an optimiser's step reads the base, a forward what the model sees
-  kIdentity,    // changes what the tensor object is (its storage or gradient flags), not its values
+  kArithmetic,   // elementwise: an optimiser's step reads the base, a forward what the model sees
+  kIdentity,  // changes what the tensor object is (its storage or gradient flags), not its values
   kReshapeInPlace,  // turns the tensor object itself into another view: not possible under a tag
 };
 

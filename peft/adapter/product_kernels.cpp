@@ -31,7 +31,8 @@ Tensor linear(const Tensor& x, const Tensor& weight, const OptionalTensor& bias)
   constexpr auto op = "aten::linear";
   auto input = seen_or_same(x, CallKind::kProduct, op);
   auto offset = seen_or_same(bias, CallKind::kProduct, op);
-  if (auto road = product_road(input, weight, op)) return take(road, !road.transposed, input, offset);
+  if (auto road = product_road(input, weight, op))
+    return take(road, !road.transposed, input, offset);
   return at::linear(input, seen_or_same(weight, CallKind::kProduct, op), offset);
 }
 
@@ -44,8 +45,8 @@ Tensor addmm(const Tensor& bias, const Tensor& x, const Tensor& weight, const at
   if (!road) {
     return at::addmm(offset, input, seen_or_same(weight, CallKind::kProduct, op), beta, alpha);
   }
-  bool as_linear = beta.equal(1) && alpha.equal(1) && offset.dim() == 1 &&
-                   offset.size(0) == weight.size(1);
+  bool as_linear =
+      beta.equal(1) && alpha.equal(1) && offset.dim() == 1 && offset.size(0) == weight.size(1);
   if (as_linear) return take(road, road.transposed, input, offset);
   auto y = take(road, road.transposed, input, {});
   if (!alpha.equal(1)) y = y * alpha;

@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "peft/adapter/layer.h"
@@ -17,13 +18,16 @@ class Replacement {
   /// The tensor to read instead, of the parameter's shape; undefined: read the base.
   virtual at::Tensor current() const = 0;
   virtual const std::string& parameter_name() const = 0;
+  /// True for a buffer: the module writes it in its own forward (the statistics of BatchNorm), so
+  /// writes go to the replacement as reads do. Writes to a parameter reach the base.
+  virtual bool is_buffer() const { return false; }
 };
 
 /// Puts an adapter on a weight for calls of the kinds given. Registers the dispatcher's kernels on
 /// first use (idempotent, thread-safe).
 ///
-/// Throws: ConfigError where the weight already carries an entry for one of the kinds, belongs to an
-/// adapter or is a replacement; UnsupportedError where another library owns the dispatch key.
+/// Throws: ConfigError where the weight already carries an entry for one of the kinds, belongs to
+/// an adapter or is a replacement; UnsupportedError where another library owns the dispatch key.
 /// Not to be called while a forward runs on the weight.
 void tag(const at::Tensor& weight, std::shared_ptr<AdapterLayer> layer,
          const std::vector<CallKind>& kinds = {CallKind::kProduct, CallKind::kLookup,

@@ -64,8 +64,7 @@ void check_readable(const AdapterLayer& layer, const at::Tensor& weight, std::st
   }
 }
 
-at::Tensor changed_weight(const AdapterLayer& layer, const at::Tensor& whole,
-                          std::string_view op) {
+at::Tensor changed_weight(const AdapterLayer& layer, const at::Tensor& whole, std::string_view op) {
   check_readable(layer, whole, op);
   auto weight = plain(whole);
   auto delta = layer.delta(weight);
@@ -87,8 +86,7 @@ at::Tensor seen_whole(const at::Tensor& whole, const Entry& entry, std::string_v
 // Function transforms, sparse and nested inputs are for the operator itself, with the whole weight.
 bool is_ordinary(const at::Tensor& x) {
   return x.layout() == at::kStrided && !x.key_set().has(c10::DispatchKey::NestedTensor) &&
-         !c10::impl::tls_is_dispatch_key_included(
-             c10::DispatchKey::FuncTorchDynamicLayerFrontMode);
+         !c10::impl::tls_is_dispatch_key_included(c10::DispatchKey::FuncTorchDynamicLayerFrontMode);
 }
 
 }  // namespace
@@ -136,8 +134,8 @@ at::Tensor plain(const at::Tensor& tensor) {
   if (tensor.requires_grad() && at::GradMode::is_enabled()) {
     out = at::alias(tensor);
   } else if (typeid(*impl) == typeid(c10::TensorImpl)) {
-    // What detach() does, without the dispatcher. The version counter is shared: a write to the base
-    // during a live graph is still noticed.
+    // What detach() does, without the dispatcher. The version counter is shared: a write to the
+    // base during a live graph is still noticed.
     out = at::Tensor(impl->shallow_copy_and_detach(impl->version_counter(), false));
   } else {
     out = at::detach(tensor);
@@ -163,14 +161,18 @@ at::Tensor seen(const at::Tensor& tensor, CallKind kind, std::string_view op) {
   auto weight = seen_whole(whole, *entry, op);
   switch (state->form) {
     case Form::kWhole:
-    case Form::kAlias: return weight;
-    case Form::kTransposed: return weight.t();
-    case Form::kView: return state->replay(laid_out_like(whole, weight));
+    case Form::kAlias:
+      return weight;
+    case Form::kTransposed:
+      return weight.t();
+    case Form::kView:
+      return state->replay(laid_out_like(whole, weight));
   }
   return weight;
 }
 
-FastRoad fast_road(const at::Tensor& x, const at::Tensor& weight, CallKind kind, std::string_view op) {
+FastRoad fast_road(const at::Tensor& x, const at::Tensor& weight, CallKind kind,
+                   std::string_view op) {
   if (!is_tagged(weight) || !is_ordinary(x)) return {};
   auto* state = find(weight);
   if (!state || state->form == Form::kView) return {};

@@ -46,15 +46,15 @@ enum class Form {
   kView,        // any other view
 };
 
-/// The tag: it rides in the tensor's backend meta, next to the dispatch key. Immutable once it is put
-/// on a tensor, so that running readers need no lock.
+/// The tag: it rides in the tensor's backend meta, next to the dispatch key. Immutable once it is
+/// put on a tensor, so that running readers need no lock.
 ///
 /// It never holds its own weight; only a view holds the tensor that it looks at.
 class TagState final : public c10::BackendMeta {
  public:
   std::shared_ptr<const Entries> entries = {};  // of a whole
   Form form = Form::kWhole;
-  at::Tensor whole = {};                                    // of a view: the tagged tensor below
+  at::Tensor whole = {};                                     // of a view: the tagged tensor below
   std::function<at::Tensor(const at::Tensor&)> replay = {};  // of a kView: the same view of another
 
   /// The tensor that was tagged, for comparison only: it may be gone.
@@ -80,8 +80,8 @@ const at::Tensor& whole_of(const at::Tensor& tensor);
 void put(const at::Tensor& tensor, TagStatePtr state);
 void strip(const at::Tensor& tensor);
 
-/// The same bytes, version counter and gradient edge without a tag: the only form of a tagged tensor
-/// that autograd may save, since a saved tag would act a second time in backward.
+/// The same bytes, version counter and gradient edge without a tag: the only form of a tagged
+/// tensor that autograd may save, since a saved tag would act a second time in backward.
 at::Tensor plain(const at::Tensor& tensor);
 
 /// The entry that serves calls of a kind; null where the base does: no entry, or one that is not
@@ -114,6 +114,7 @@ struct FastRoad {
 
 /// Open where `weight` is a whole weight, or its transpose, with an active layer for the kind, and
 /// `x` is an ordinary tensor: dense, not nested, not under a function transform.
-FastRoad fast_road(const at::Tensor& x, const at::Tensor& weight, CallKind kind, std::string_view op);
+FastRoad fast_road(const at::Tensor& x, const at::Tensor& weight, CallKind kind,
+                   std::string_view op);
 
 }  // namespace peft::dispatch
