@@ -328,4 +328,13 @@ uint64_t GgufHeader::list_length(std::string_view key) const {
   return cursor.number<uint64_t>("list");
 }
 
+std::optional<std::string> GgufHeader::list_string(std::string_view key, uint64_t index) const {
+  if (index >= list_length(key)) return std::nullopt;
+  Cursor cursor(metadata_[places_.at(std::string(key))].bytes, key);
+  if (cursor.number<uint32_t>("list") != kString) return std::nullopt;
+  cursor.number<uint64_t>("list");
+  for (uint64_t i = 0; i < index; ++i) cursor.string("entry");
+  return std::string(cursor.string("entry"));
+}
+
 }  // namespace peft::formats

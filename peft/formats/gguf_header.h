@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -49,6 +50,9 @@ class GgufHeader {
 
   /// Number of entries of a list without reading them; 0 for anything else.
   uint64_t list_length(std::string_view key) const;
+
+  /// One entry of a list of strings; nullopt where the key is no such list or the index is past it.
+  std::optional<std::string> list_string(std::string_view key, uint64_t index) const;
 
  private:
   friend class GgufReader;
