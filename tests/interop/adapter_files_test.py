@@ -1,0 +1,95 @@
+"""Adapters that this program wrote load in Python PEFT, and those that Python wrote load here."""
+
+import functools
+
+import support
+from peft import LoraConfig, PeftModel, get_peft_model
+from support import (expect_same_scores, llama, peft, qwen2, randomise, run_cases, saved,
+                     token_rows, write_rows)
+
+
+def train_here(folder, **flags):
+    """A few large steps, so that the adapter is far from where it started."""
+    out = support.WORK / "trained"
+    peft("train", model_name_or_path=folder, output_dir=out, dtype="float32",
+         dataset_name=write_rows(token_rows(8, labels=True), "train.jsonl"), max_steps=3,
+         learning_rate=0.02, save_strategy="no", per_device_train_batch_size=4, lora_dropout=0,
+         **flags)
+    return out
+
+
+def load_in_python(base, adapter):
+    """The loaded model; a missing or unexpected key of the adapter is an error."""
+    model = PeftModel.from_pretrained(base, adapter)
+    result = model.load_adapter(adapter, adapter_name="again")
+    missing = [key for key in result.missing_keys if ".again" in key]
+    assert not missing, f"missing keys: {missing}"
+    assert not result.unexpected_keys, f"unexpected keys: {result.unexpected_keys}"
+    return model.eval()
+
+
+def written_here(make_base, **flags):
+    base = make_base()
+    folder = saved(base, "base")
+    adapter = train_here(folder, **flags)
+    plain = [support.python_logprobs(base, row["input_ids"]) for row in token_rows(4)]
+    model = load_in_python(base, adapter)
+    adapted = [support.python_logprobs(model, row["input_ids"]) for row in token_rows(4)]
+    moved = max((a - b).abs().max().item() for a, b in zip(adapted, plain))
+    assert moved > 1e-2, f"the adapter changes nothing: {moved}"
+    expect_same_scores(model, token_rows(4), "written here", model_name_or_path=folder,
+                       adapter=adapter)
+
+
+def written_by_python(make_base, **options):
+    base = make_base()
+    folder = saved(base, "base")
+    model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **options)).eval()
+    randomise(p for p in model.parameters() if p.requires_grad)
+    model.save_pretrained(support.WORK / "adapter")
+    expect_same_scores(model, token_rows(4), "written by Python", model_name_or_path=folder,
+                       adapter=support.WORK / "adapter")
+
+
+def named_adapters():
+    base = llama()
+    folder = saved(base, "base")
+    model = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj"]), adapter_name="first")
+    model.add_adapter("second", LoraConfig(r=2, lora_alpha=3, target_modules=["v_proj", "up_proj"]))
+    randomise(p for n, p in model.named_parameters() if "lora_" in n)
+    model.eval().save_pretrained(support.WORK / "adapters")
+    for name in ("first", "second"):
+        model.set_adapter(name)
+        expect_same_scores(model, token_rows(4), name, model_name_or_path=folder,
+                           adapter=support.WORK / "adapters" / name)
+
+
+biased = functools.partial(llama, attention_bias=True, mlp_bias=True)
+here = functools.partial(functools.partial, written_here)
+python = functools.partial(functools.partial, written_by_python)
+run_cases({
+    "here: default targets": here(llama),
+    "here: all-linear, rank 2": here(llama, lora_target_modules="all-linear", lora_r=2),
+    "here: rsLoRA": here(llama, lora_target_modules=["k_proj", "o_proj"], use_rslora=True),
+    "here: biases of all layers": here(biased, lora_bias="all"),
+    "here: biases of targeted layers": here(biased, lora_bias="lora_only"),
+    "here: modules_to_save": here(llama, lora_modules_to_save=["lm_head", "embed_tokens"]),
+    "here: embeddings": here(llama, lora_target_modules=["embed_tokens", "q_proj"]),
+    "here: tied model": here(qwen2, lora_target_modules="all-linear"),
+    "python: default targets": python(llama),
+    "python: all-linear": python(llama, target_modules="all-linear"),
+    "python: a pattern": python(llama, target_modules=r".*layers\.1\.(self_attn\.q|mlp\.up)_proj"),
+    "python: rank and alpha patterns": python(
+        llama, target_modules=["q_proj", "v_proj"], r=4, rank_pattern={"layers.1.self_attn.q_proj": 2},
+        alpha_pattern={"v_proj": 5}),
+    "python: rsLoRA": python(llama, target_modules=["q_proj", "down_proj"], use_rslora=True),
+    "python: embeddings": python(llama, target_modules=["embed_tokens", "v_proj"]),
+    "python: modules_to_save": python(llama, target_modules=["q_proj"],
+                                      modules_to_save=["lm_head", "embed_tokens"]),
+    "python: biases of all layers": python(biased, target_modules=["q_proj"], bias="all"),
+    "python: biases of targeted layers": python(biased, target_modules=["q_proj", "up_proj"],
+                                                bias="lora_only"),
+    "python: lora_bias": python(biased, target_modules=["q_proj"], lora_bias=True),
+    "python: tied model, the head": python(qwen2, target_modules=["lm_head"]),
+    "python: named adapters": named_adapters,
+})
