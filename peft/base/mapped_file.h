@@ -6,7 +6,8 @@
 
 namespace peft {
 
-/// A whole file mapped read-only into memory. The bytes live as long as the object. A file that
+/// A whole file mapped into memory. The bytes live as long as the object; a write to them (tensors
+/// may share them) changes this process's copy of the page, never the file. A file that
 /// another program shortens meanwhile makes the process fail with SIGBUS: checkpoints are replaced
 /// by renaming, never cut in place.
 class MappedFile {
@@ -24,7 +25,8 @@ class MappedFile {
   void will_need(size_t offset, size_t length) const noexcept;
 
   /// Tells the system that the range will not be read again, so that its pages stop counting as
-  /// this process's memory; they are read from the file again when touched. A hint.
+  /// this process's memory; they are read from the file again when touched, so nothing may have
+  /// been written to it. A hint.
   void release(size_t offset, size_t length) const noexcept;
 
  private:
