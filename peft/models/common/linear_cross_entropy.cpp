@@ -4,8 +4,11 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 #include "peft/models/common/checkpointing.h"
+#include "peft/models/common/fused.h"
 #include "peft/tensor/tag_key.h"
 
 namespace peft {
@@ -21,6 +24,24 @@ int64_t chunk_rows(int64_t vocab) {
   return std::max<int64_t>(16, kChunkBytes / (vocab * static_cast<int64_t>(sizeof(float))));
 }
 
+// Sum of the losses of a chunk. With `gradient` the logits [C, V] become their own gradient.
+double chunk_loss(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
+  const auto rows = logits.size(0), vocab = logits.size(1);
+  const auto* label = labels.const_data_ptr<int64_t>();
+  std::vector<double> losses(static_cast<size_t>(rows));
+  fused::dispatch(logits.scalar_type(), [&]<typename T>() {
+    at::parallel_for(0, rows, 1, [&](int64_t begin, int64_t end) {
+      for (auto row = begin; row < end; ++row) {
+        auto* scores = fused::data<T>(logits) + row * vocab;
+        losses[static_cast<size_t>(row)] =
+            gradient ? kernels::cross_entropy_row(scores, vocab, label[row])
+                     : kernels::cross_entropy_value(scores, vocab, label[row]);
+      }
+    });
+  });
+  return std::accumulate(losses.begin(), losses.end(), 0.0);
+}
+
 struct FrozenHead : torch::autograd::Function<FrozenHead> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& weight, const at::Tensor& rows,
@@ -29,29 +50,29 @@ struct FrozenHead : torch::autograd::Function<FrozenHead> {
     const auto picked = hidden.index_select(0, rows);  // [M, I]
     auto slope = gradient ? at::empty_like(picked) : at::Tensor();
     const auto count = rows.size(0), chunk = chunk_rows(weight.size(0));
-    auto loss = at::zeros({}, hidden.options().dtype(at::kDouble));
+    auto buffer = at::empty({std::min(chunk, count), weight.size(0)}, hidden.options());
+    double loss = 0;
     for (int64_t start = 0; start < count; start += chunk) {
       const auto size = std::min(chunk, count - start);
-      const auto label = labels.narrow(0, start, size).unsqueeze(1);
-      const auto logits = at::mm(picked.narrow(0, start, size), weight.t()).to(at::kFloat);
-      auto scores = at::log_softmax(logits, 1);  // [chunk, V]
-      loss.sub_(scores.gather(1, label).sum(at::kDouble));
+      auto logits = buffer.narrow(0, 0, size);  // [C, V]
+      at::mm_out(logits, picked.narrow(0, start, size), weight.t());
+      loss += chunk_loss(logits, labels.narrow(0, start, size), gradient);
       if (!gradient) continue;
-      scores.exp_().scatter_add_(1, label, at::full({size, 1}, -1.0, scores.options()));
       auto out = slope.narrow(0, start, size);
-      at::mm_out(out, scores.to(weight.scalar_type()), weight);
+      at::mm_out(out, logits, weight);
     }
     if (gradient) context->save_for_backward({slope, rows});
     context->saved_data["count"] = hidden.size(0);
-    return loss.to(at::kFloat);
+    return at::scalar_tensor(loss, hidden.options().dtype(at::kFloat));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
+    fused::refuse_second_derivative();
     const auto saved = context->get_saved_variables();
     const auto& slope = saved[0];
-    const auto scale = gradients[0].to(slope.scalar_type());
+    const auto scaled = slope * gradients[0].to(slope.scalar_type());
     auto full = at::zeros({context->saved_data["count"].toInt(), slope.size(1)}, slope.options());
-    full.index_copy_(0, saved[1], slope * scale);
+    full.index_copy_(0, saved[1], scaled);
     return {full, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -78,7 +99,8 @@ at::Tensor recomputed_sum(const at::Tensor& hidden, const at::Tensor& weight,
 
 at::Tensor linear_cross_entropy_sum(const at::Tensor& hidden, const at::Tensor& weight,
                                     const at::Tensor& rows, const at::Tensor& labels) {
-  if (is_tagged(weight) || weight.requires_grad()) {
+  const bool frozen = !is_tagged(weight) && !weight.requires_grad();
+  if (!frozen || !fused::supported({&hidden, &weight})) {
     return recomputed_sum(hidden, weight, rows, labels);
   }
   return FrozenHead::apply(hidden, weight, rows, labels);

@@ -94,8 +94,9 @@ BlockImpl::BlockImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions
 }
 
 at::Tensor BlockImpl::forward(const at::Tensor& x, const BlockContext& context) {
-  const auto middle = x + self_attn->forward(input_layernorm->forward(x), context);
-  return middle + mlp->forward(post_attention_layernorm->forward(middle));
+  const auto attended = self_attn->forward(input_layernorm->forward(x), context);
+  const auto [middle, normed] = post_attention_layernorm->add_forward(x, attended);
+  return middle + mlp->forward(normed);
 }
 
 }  // namespace peft::llama
