@@ -26,9 +26,8 @@ struct Command {
 template <Described Options>
 Command command(std::string name, std::string summary, std::string arguments,
                 int (*function)(const Options&, Console&)) {
-  Command result{.name = std::move(name),
-                 .summary = std::move(summary),
-                 .arguments = std::move(arguments)};
+  Command result{
+      .name = std::move(name), .summary = std::move(summary), .arguments = std::move(arguments)};
   result.flags = [] {
     Options defaults;
     auto flags = flags_of(defaults);

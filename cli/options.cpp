@@ -168,7 +168,8 @@ class Splitter {
  private:
   void take_flag(const std::string& word) {
     const size_t equals = word.find('=');
-    std::string name = underscores(word.substr(2, equals == std::string::npos ? equals : equals - 2));
+    std::string name =
+        underscores(word.substr(2, equals == std::string::npos ? equals : equals - 2));
     std::vector<std::string> words;
     if (equals != std::string::npos) words.push_back(word.substr(equals + 1));
     if (name == "config") {
@@ -191,7 +192,8 @@ class Splitter {
 
   std::vector<std::string> words_for(const Flag& flag) {
     if (flag.kind == FlagKind::kSwitch) {
-      if (next_ < arguments_.size() && detail::truth(arguments_[next_])) return {arguments_[next_++]};
+      if (next_ < arguments_.size() && detail::truth(arguments_[next_]))
+        return {arguments_[next_++]};
       return {"true"};
     }
     if (flag.kind != FlagKind::kList) return {one_word(flag.name)};
@@ -199,15 +201,17 @@ class Splitter {
     while (next_ < arguments_.size() && !is_flag(arguments_[next_])) {
       words.push_back(arguments_[next_++]);
     }
-    if (words.empty()) throw UsageError(fmt::format("--{}: expected at least one value.", flag.name));
+    if (words.empty())
+      throw UsageError(fmt::format("--{}: expected at least one value.", flag.name));
     return words;
   }
 
   const std::string& one_word(const std::string& name) {
     if (next_ >= arguments_.size() || is_flag(arguments_[next_])) {
-      throw UsageError(fmt::format("--{}: expected a value. Write --{}=VALUE where the value begins "
-                                   "with two dashes.",
-                                   name, name));
+      throw UsageError(
+          fmt::format("--{}: expected a value. Write --{}=VALUE where the value begins "
+                      "with two dashes.",
+                      name, name));
     }
     return arguments_[next_++];
   }
@@ -240,8 +244,8 @@ void apply_positional(const std::vector<std::string>& words, std::vector<Flag>& 
     seen.insert(flag.name);
     return;
   }
-  throw UsageError(fmt::format("unexpected word {}: every value needs a flag before it.",
-                               quote(words.front())));
+  throw UsageError(
+      fmt::format("unexpected word {}: every value needs a flag before it.", quote(words.front())));
 }
 
 }  // namespace
@@ -261,9 +265,8 @@ void read_arguments(const std::vector<std::string>& arguments, std::vector<Flag>
   apply_positional(given.positional, flags, seen);
   for (const Flag& flag : flags) {
     if (flag.required && !seen.contains(flag.name)) {
-      throw UsageError(flag.positional
-                           ? fmt::format("nothing to work on: expected {}.", flag.help)
-                           : fmt::format("--{} is missing: {}", flag.name, flag.help));
+      throw UsageError(flag.positional ? fmt::format("nothing to work on: expected {}.", flag.help)
+                                       : fmt::format("--{} is missing: {}", flag.name, flag.help));
     }
   }
 }
@@ -323,14 +326,16 @@ std::string describe_flags(const std::vector<Flag>& flags, size_t width) {
     std::string head = "  " + head_of(flag);
     head += head.size() + 2 > kColumn ? "\n" + std::string(kColumn, ' ')
                                       : std::string(kColumn - head.size(), ' ');
-    text += head + wrapped(flag.help + note_of(flag), kColumn, std::max(width, kColumn + 30)) + "\n";
+    text +=
+        head + wrapped(flag.help + note_of(flag), kColumn, std::max(width, kColumn + 30)) + "\n";
   }
   return text;
 }
 
 std::string flags_as_markdown(const std::vector<Flag>& flags) {
   const auto escaped = [](std::string text) {
-    for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, "\\");
+    for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2)
+      text.insert(at, "\\");
     return text;
   };
   std::string text = "| flag | default | meaning |\n|---|---|---|\n";

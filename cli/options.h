@@ -72,7 +72,8 @@ void read_words(const Words& words, const std::string& flag, double& value);
 void read_words(const Words& words, const std::string& flag, std::string& value);
 void read_words(const Words& words, const std::string& flag, std::filesystem::path& value);
 void read_words(const Words& words, const std::string& flag, std::vector<std::string>& value);
-void read_words(const Words& words, const std::string& flag, std::vector<std::filesystem::path>& value);
+void read_words(const Words& words, const std::string& flag,
+                std::vector<std::filesystem::path>& value);
 template <typename T>
 void read_words(const Words& words, const std::string& flag, std::optional<T>& value) {
   T read{};
@@ -86,26 +87,26 @@ void read_words(const Words& words, const std::string& flag, std::optional<T>& v
 template <Described Options>
 std::vector<Flag> flags_of(Options& options) {
   std::vector<Flag> flags;
-  Options::fields(options, [&](std::string_view name, auto& value, std::string_view help,
-                               auto... marks) {
-    Flag flag{.name = std::string(name),
-              .help = std::string(help),
-              .default_value = detail::text_of(value),
-              .kind = detail::kind_of(value),
-              .required = (std::is_same_v<decltype(marks), Required> || ... || false),
-              .positional = (std::is_same_v<decltype(marks), Positional> || ... || false)};
-    flag.assign = [&value, written = "--" + flag.name](const detail::Words& words) {
-      detail::read_words(words, written, value);
-    };
-    flags.push_back(std::move(flag));
-  });
+  Options::fields(
+      options, [&](std::string_view name, auto& value, std::string_view help, auto... marks) {
+        Flag flag{.name = std::string(name),
+                  .help = std::string(help),
+                  .default_value = detail::text_of(value),
+                  .kind = detail::kind_of(value),
+                  .required = (std::is_same_v<decltype(marks), Required> || ... || false),
+                  .positional = (std::is_same_v<decltype(marks), Positional> || ... || false)};
+        flag.assign = [&value, written = "--" + flag.name](const detail::Words& words) {
+          detail::read_words(words, written, value);
+        };
+        flags.push_back(std::move(flag));
+      });
   return flags;
 }
 
 /// Reads a command line into the flags: `--name value`, `--name=value`, `--switch`, `--no_switch`,
-/// lists as several words; dashes and underscores are the same. `--config FILE.yaml` gives values that
-/// the command line overrides.
-/// Throws: UsageError, with the closest names where a flag is unknown.
+/// lists as several words; dashes and underscores are the same. `--config FILE.yaml` gives values
+/// that the command line overrides. Throws: UsageError, with the closest names where a flag is
+/// unknown.
 void read_arguments(const std::vector<std::string>& arguments, std::vector<Flag>& flags);
 
 /// The help text of flags, `width` columns wide.

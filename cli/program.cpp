@@ -52,8 +52,8 @@ void list_commands(const Console& console) {
 }
 
 void describe(const Command& command, const Console& console) {
-  console.result(fmt::format("usage: peft {} {}\n\n{}\n", command.name, command.arguments,
-                             command.summary));
+  console.result(
+      fmt::format("usage: peft {} {}\n\n{}\n", command.name, command.arguments, command.summary));
   const int width = console.out_terminal.current_width();
   console.out << describe_flags(command.flags(), static_cast<size_t>(std::clamp(width, 80, 120)));
 }
@@ -85,7 +85,8 @@ int dispatch(const std::vector<std::string>& arguments, Console& console) {
   const std::vector<std::string> rest(arguments.begin() + 1, arguments.end());
   if (name == "help" || name == "--help" || name == "-h") return help(rest, console);
   if (name == "--version" || name == "-V" || name == "version") {
-    console.result(fmt::format("peft {} (follows Python PEFT {})", version(), followed_peft_version()));
+    console.result(
+        fmt::format("peft {} (follows Python PEFT {})", version(), followed_peft_version()));
     return kOk;
   }
   const Command& command = known_command(name);
@@ -136,7 +137,8 @@ int run_program(const std::vector<std::string>& arguments, Console& console) {
     say_error(console, "out of memory. Use a smaller batch or --gradient_checkpointing.");
     return kFailed;
   } catch (const std::exception& error) {
-    say_error(console, fmt::format("unexpected: {}\nThis is a bug; please report it.", error.what()));
+    say_error(console,
+              fmt::format("unexpected: {}\nThis is a bug; please report it.", error.what()));
     return kBug;
   }
 }

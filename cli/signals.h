@@ -4,8 +4,8 @@
 
 namespace peft::cli {
 
-/// While it lives, Ctrl-C and SIGTERM set a flag instead of ending the program, so that a run can save
-/// first. The second signal of a kind ends it at once.
+/// While it lives, Ctrl-C and SIGTERM set a flag instead of ending the program, so that a run can
+/// save first. The second signal of a kind ends it at once.
 class StopSignals {
  public:
   StopSignals();

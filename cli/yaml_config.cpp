@@ -12,7 +12,8 @@ namespace peft::cli {
 
 namespace {
 
-[[noreturn]] void throw_at(const std::string& file, const YAML::Mark& mark, const std::string& what) {
+[[noreturn]] void throw_at(const std::string& file, const YAML::Mark& mark,
+                           const std::string& what) {
   throw UsageError(fmt::format("{}:{}: {}", file, mark.line + 1, what));
 }
 
@@ -52,7 +53,8 @@ std::vector<std::pair<std::string, std::vector<std::string>>> read_yaml_config(
   std::vector<std::pair<std::string, std::vector<std::string>>> entries;
   std::set<std::string> seen;
   for (const auto& entry : root) {
-    if (!entry.first.IsScalar()) throw_at(file, entry.first.Mark(), "expected the name of an option.");
+    if (!entry.first.IsScalar())
+      throw_at(file, entry.first.Mark(), "expected the name of an option.");
     const std::string key = entry.first.Scalar();
     if (!seen.insert(key).second) {
       throw_at(file, entry.first.Mark(), fmt::format("{} is given twice.", quote(key)));

@@ -1,0 +1,78 @@
+#include "cli/adapted_model.h"
+
+#include <ATen/Parallel.h>
+#include <fmt/core.h>
+#include <sched.h>
+
+#include <cstdlib>
+
+#include "peft/base/error.h"
+#include "peft/tensor/dtype.h"
+
+namespace peft::cli {
+
+std::optional<at::ScalarType> ModelOptions::wanted_dtype() const {
+  if (bf16 && dtype != "auto" && dtype != "bfloat16") {
+    throw UsageError(fmt::format("--bf16 and --dtype {} say two things.", dtype));
+  }
+  if (bf16) return at::kBFloat16;
+  if (dtype == "auto") return std::nullopt;
+  const auto found = find_dtype(dtype);
+  if (!found || !at::isFloatingType(*found)) {
+    throw UsageError(
+        fmt::format("--dtype: expected auto, float32, bfloat16 or float16, got '{}'.", dtype));
+  }
+  return found;
+}
+
+void use_all_cores() {
+  if (std::getenv("OMP_NUM_THREADS") != nullptr) return;
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0)
+    at::set_num_threads(CPU_COUNT(&allowed));
+}
+
+AdaptedModel::AdaptedModel(const ModelOptions& options) {
+  const auto dtype = options.wanted_dtype();
+  use_all_cores();
+  base_ = open_model(options.model_name_or_path, {.dtype = dtype});
+}
+
+AdaptedModel AdaptedModel::open(const ModelOptions& options) {
+  AdaptedModel model(options);
+  if (!options.adapter.empty()) {
+    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, options.adapter);
+  }
+  model.base_.model->eval();
+  return model;
+}
+
+AdaptedModel AdaptedModel::open_for_training(const ModelOptions& options, const LoraOptions& lora,
+                                             int64_t seed) {
+  const LoraConfig config = lora.config(options.model_name_or_path.string());
+  AdaptedModel model(options);
+  at::manual_seed(static_cast<uint64_t>(seed));
+  if (options.adapter.empty()) {
+    model.peft_.emplace(model.base_.model, config);
+  } else {
+    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, options.adapter,
+                                                        {.is_trainable = true});
+  }
+  return model;
+}
+
+const ChatTokenizer& AdaptedModel::text() const {
+  if (base_.text) return *base_.text;
+  throw ConfigError(
+      fmt::format("{}: no tokenizer: expected a file tokenizer.json in this folder. "
+                  "Copy it from the model's repository.",
+                  base_.checkpoint->path().string()));
+}
+
+PeftModelForCausalLM& AdaptedModel::peft() {
+  if (peft_) return *peft_;
+  throw ConfigError("the model has no adapter: expected --adapter DIR.");
+}
+
+}  // namespace peft::cli

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/lora_options.h"
+#include "cli/options.h"
+#include "peft/auto.h"
+#include "peft/peft_model_for_causal_lm.h"
+
+namespace peft::cli {
+
+/// The flags that every command with a model has.
+struct ModelOptions {
+  std::filesystem::path model_name_or_path = {};
+  std::filesystem::path adapter = {};
+  std::string dtype = "auto";
+  bool bf16 = false;
+
+  static void fields(auto& self, auto&& field) {
+    field("model_name_or_path", self.model_name_or_path, "Checkpoint folder or .gguf file.",
+          Required{});
+    field("adapter", self.adapter, "Folder of an adapter to put on the model.");
+    field("dtype", self.dtype,
+          "Type of the base's weights: auto (the file's; for GGUF bfloat16 where the processor "
+          "multiplies it, else float32), float32, bfloat16 or float16.");
+    field("bf16", self.bf16, "The same as --dtype bfloat16.");
+  }
+
+  /// nullopt for auto.  Throws: UsageError.
+  std::optional<at::ScalarType> wanted_dtype() const;
+};
+
+/// A base model with its tokenizer and, where one was asked for, an adapter.
+class AdaptedModel {
+ public:
+  /// For inference: the adapter of `options`, if any, is frozen.
+  static AdaptedModel open(const ModelOptions& options);
+  /// With a new LoRA adapter, or the one of `options` to go on with.
+  static AdaptedModel open_for_training(const ModelOptions& options, const LoraOptions& lora,
+                                        int64_t seed);
+
+  const OpenedModel& base() const { return base_; }
+  /// The model with its adapters.
+  LanguageModelImpl& language_model() const { return *base_.model; }
+
+  /// Throws: ConfigError where the checkpoint has no tokenizer.
+  const ChatTokenizer& text() const;
+  /// Null where the checkpoint has no tokenizer.
+  const ChatTokenizer* text_or_null() const { return base_.text.get(); }
+
+  /// Throws: ConfigError where there is no adapter.
+  PeftModelForCausalLM& peft();
+  LanguageModel merge_and_unload(bool safe) { return peft().merge_and_unload(safe); }
+
+ private:
+  explicit AdaptedModel(const ModelOptions& options);
+
+  OpenedModel base_;
+  std::optional<PeftModelForCausalLM> peft_;
+};
+
+/// Uses every core that this process may run on, unless OMP_NUM_THREADS says otherwise.
+void use_all_cores();
+
+}  // namespace peft::cli

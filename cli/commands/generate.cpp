@@ -1,0 +1,130 @@
+#include <fmt/core.h>
+
+#include "cli/adapted_model.h"
+#include "cli/commands.h"
+#include "peft/base/error.h"
+#include "peft/base/json_text.h"
+
+namespace peft::cli {
+
+namespace {
+
+struct Options {
+  ModelOptions model = {};
+  std::optional<std::string> prompt = {};
+  std::optional<std::string> chat = {};
+  std::filesystem::path messages = {};
+  int64_t max_new_tokens = 256;
+  int64_t min_new_tokens = 0;
+  double temperature = 0;
+  int64_t top_k = 50;
+  double top_p = 1.0;
+  double min_p = 0.0;
+  double repetition_penalty = 1.0;
+  std::vector<std::string> stop_strings = {};
+  int64_t seed = 42;
+  bool stream = false;
+  bool json = false;
+
+  static void fields(auto& self, auto&& field) {
+    ModelOptions::fields(self.model, field);
+    field("prompt", self.prompt, "Text to go on from, used as it is.");
+    field("chat", self.chat, "One turn of the user, put into the chat template.");
+    field("messages", self.messages, "A JSON file that holds a list of messages.");
+    field("max_new_tokens", self.max_new_tokens, "Tokens to generate at most.");
+    field("min_new_tokens", self.min_new_tokens, "Tokens to generate at least.");
+    field("temperature", self.temperature, "0: the most likely token each time; above: sample.");
+    field("top_k", self.top_k, "Sample from this many best tokens; 0: all.");
+    field("top_p", self.top_p, "Sample from the best tokens that make up this probability.");
+    field("min_p", self.min_p, "Leave out tokens below this share of the best one's probability.");
+    field("repetition_penalty", self.repetition_penalty, "Above 1: repeat less.");
+    field("stop_strings", self.stop_strings, "Stop where the new text contains one of these.");
+    field("seed", self.seed, "Seed of the sampling.");
+    field("stream", self.stream, "Write each word as soon as it is known.");
+    field("json", self.json, "Write an object with the text, its tokens and why it ended.");
+  }
+};
+
+std::vector<int64_t> prompt_ids(const Options& options, const ChatTokenizer& text) {
+  const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
+                      int{!options.messages.empty()};
+  if (sources != 1) throw UsageError("expected exactly one of --prompt, --chat and --messages.");
+  if (options.prompt) return text.encode(*options.prompt);
+  train::ChatRequest request{.add_generation_prompt = true};
+  if (options.chat) {
+    request.messages = Json::array({{{"role", "user"}, {"content", *options.chat}}});
+  } else {
+    request.messages = read_json_file(options.messages);
+  }
+  return text.encode_chat(request).ids;
+}
+
+GenerateOptions generate_options(const Options& options, const ChatTokenizer& text) {
+  GenerateOptions result{.max_new_tokens = options.max_new_tokens,
+                         .min_new_tokens = options.min_new_tokens,
+                         .do_sample = options.temperature > 0,
+                         .temperature = options.temperature > 0 ? options.temperature : 1.0,
+                         .top_k = options.top_k,
+                         .top_p = options.top_p,
+                         .min_p = options.min_p,
+                         .repetition_penalty = options.repetition_penalty,
+                         .stop_token_ids = text.stop_token_ids(),
+                         .stop_strings = options.stop_strings,
+                         .seed = static_cast<uint64_t>(options.seed),
+                         .pad_token_id = text.pad_id()};
+  result.decode = [&text](const std::vector<int64_t>& ids) { return text.tokenizer().decode(ids); };
+  return result;
+}
+
+const char* reason_text(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kStopToken:
+      return "stop_token";
+    case FinishReason::kStopString:
+      return "stop_string";
+    case FinishReason::kCallback:
+      return "callback";
+  }
+  return "";
+}
+
+int generate_text(const Options& options, Console& console) {
+  if (options.temperature < 0) throw UsageError("--temperature: expected at least 0.");
+  const AdaptedModel model = AdaptedModel::open(options.model);
+  const ChatTokenizer& text = model.text();
+  const std::vector<int64_t> prompt = prompt_ids(options, text);
+  GenerateOptions settings = generate_options(options, text);
+  tokenizers::StreamDecoder decoder(text.shared_tokenizer());
+  if (options.stream && !options.json) {
+    settings.on_token = [&](int64_t, int64_t token) {
+      console.out << decoder.push(token) << std::flush;
+      return true;
+    };
+  }
+  const Continuation result = generate(model.language_model(), {prompt}, settings).front();
+  if (options.json) {
+    console.result(dump_json({{"text", text.tokenizer().decode(result.tokens)},
+                              {"tokens", result.tokens},
+                              {"prompt_tokens", prompt.size()},
+                              {"finish_reason", reason_text(result.reason)}},
+                             {.indent = {}, .ensure_ascii = false}));
+  } else if (options.stream) {
+    console.result(decoder.finish());
+  } else {
+    console.result(text.tokenizer().decode(result.tokens));
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command generate_command() {
+  return command<Options>("generate", "Let a model go on with a text or answer a message.",
+                          "--model_name_or_path M [--adapter DIR] (--prompt TEXT | --chat TEXT | "
+                          "--messages FILE) [FLAGS]",
+                          generate_text);
+}
+
+}  // namespace peft::cli

@@ -1,0 +1,91 @@
+#include <fmt/core.h>
+
+#include <cmath>
+
+#include "cli/adapted_model.h"
+#include "cli/commands.h"
+#include "cli/scoring.h"
+#include "peft/train/batch_order.h"
+#include "peft/train/example.h"
+
+namespace peft::cli {
+
+namespace {
+
+struct ScoreOptions {
+  ModelOptions model = {};
+  std::filesystem::path input = {};
+  std::string dataset_text_field = "text";
+  int64_t batch_size = 8;
+  int64_t max_length = 0;
+  bool completion_only_loss = true;
+  bool assistant_only_loss = false;
+
+  static void fields(auto& self, auto&& field) {
+    ModelOptions::fields(self.model, field);
+    field("input", self.input, "JSONL file with rows as for training.", Required{});
+    field("dataset_text_field", self.dataset_text_field, "Key of plain text rows.");
+    field("batch_size", self.batch_size, "Rows in a batch.");
+    field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
+    field("completion_only_loss", self.completion_only_loss,
+          "Count the completion alone in rows with a prompt.");
+    field("assistant_only_loss", self.assistant_only_loss,
+          "Count the assistant's words alone in rows of messages.");
+  }
+};
+
+/// `%.9g` gives every float32 its own text.
+std::string number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.9g}", value)
+                              : (std::isnan(value) ? "NaN" : "-Infinity");
+}
+
+void write_row(const RowScore& score, const Console& console) {
+  std::string logprobs;
+  for (const float value : score.logprobs) {
+    if (!logprobs.empty()) logprobs += ", ";
+    logprobs += number(value);
+  }
+  const std::string loss = score.num_tokens == 0
+                               ? "null"
+                               : number(score.loss_sum / static_cast<double>(score.num_tokens));
+  console.result(fmt::format(R"({{"loss": {}, "num_tokens": {}, "logprobs": [{}]}})", loss,
+                             score.num_tokens, logprobs));
+}
+
+int score(const ScoreOptions& options, Console& console) {
+  if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
+  const auto rows = train::read_rows(options.input, {.text_field = options.dataset_text_field});
+  const AdaptedModel model = AdaptedModel::open(options.model);
+  const auto examples = train::make_examples(rows, model.text_or_null(),
+                                             {.completion_only_loss = options.completion_only_loss,
+                                              .assistant_only_loss = options.assistant_only_loss,
+                                              .max_length = options.max_length});
+  double loss = 0;
+  int64_t tokens = 0;
+  const std::vector<size_t> lengths(examples.size(), 0);
+  for (const auto& batch :
+       train::batches_of_epoch(lengths, {.batch_size = options.batch_size, .shuffle = false}, 0)) {
+    for (const RowScore& score : score_rows(model.language_model(), examples, batch)) {
+      write_row(score, console);
+      loss += score.loss_sum;
+      tokens += score.num_tokens;
+    }
+  }
+  if (tokens > 0) {
+    const double mean = loss / static_cast<double>(tokens);
+    console.say(fmt::format("{} rows, {} counted tokens, loss {:.6f}, perplexity {:.4f}",
+                            rows.size(), tokens, mean, std::exp(mean)));
+  }
+  return kOk;
+}
+
+}  // namespace
+
+Command score_command() {
+  return command<ScoreOptions>("score", "Log-probabilities of given texts under a model.",
+                               "--model_name_or_path M [--adapter DIR] --input FILE.jsonl [FLAGS]",
+                               score);
+}
+
+}  // namespace peft::cli

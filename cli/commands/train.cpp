@@ -1,0 +1,109 @@
+#include <fmt/core.h>
+
+#include "cli/adapted_model.h"
+#include "cli/commands.h"
+#include "cli/lora_options.h"
+#include "cli/train_run.h"
+#include "peft/base/error.h"
+#include "peft/base/text.h"
+#include "peft/causal_lm_task.h"
+#include "peft/train/example.h"
+
+namespace peft::cli {
+
+namespace {
+
+struct TrainCommandOptions {
+  ModelOptions model = {};
+  std::filesystem::path dataset_name = {};
+  std::string dataset_text_field = "text";
+  train::TrainOptions train = {};
+  bool use_peft = true;
+  LoraOptions lora = {};
+  int64_t max_length = 1024;
+  bool completion_only_loss = true;
+  bool assistant_only_loss = false;
+  bool gradient_checkpointing = false;
+  std::string report_to = "none";
+  bool json = false;
+
+  static void fields(auto& self, auto&& field) {
+    ModelOptions::fields(self.model, field);
+    field("dataset_name", self.dataset_name,
+          "JSONL file, or a folder with train.jsonl and perhaps valid.jsonl.", Required{});
+    field("dataset_text_field", self.dataset_text_field, "Key of plain text rows.");
+    train::TrainOptions::fields(self.train, field);
+    field("use_peft", self.use_peft, "Always true: adapters are what this program trains.");
+    LoraOptions::fields(self.lora, field);
+    field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
+    field("completion_only_loss", self.completion_only_loss,
+          "Learn the completion alone in rows with a prompt.");
+    field("assistant_only_loss", self.assistant_only_loss,
+          "Learn the assistant's words alone in rows of messages.");
+    field("gradient_checkpointing", self.gradient_checkpointing,
+          "Compute activations twice to need less memory.");
+    field("report_to", self.report_to, "Trackers to report to; none is built in.");
+    field("json", self.json, "Write each entry of the log to stdout as a JSON line.");
+  }
+};
+
+train::TrainData read_data(const TrainCommandOptions& options, const AdaptedModel& model,
+                           const Console& console) {
+  const train::DataFiles files = train::find_data(options.dataset_name);
+  const train::ExampleOptions example_options{.completion_only_loss = options.completion_only_loss,
+                                              .assistant_only_loss = options.assistant_only_loss,
+                                              .max_length = options.max_length};
+  const auto read = [&](const std::filesystem::path& file) {
+    int64_t truncated = 0;
+    auto examples =
+        train::make_examples(train::read_rows(file, {.text_field = options.dataset_text_field}),
+                             model.text_or_null(), example_options, &truncated);
+    if (truncated > 0) {
+      console.warning(fmt::format("{}: {} of {} rows are longer than --max_length {} and were cut.",
+                                  file.string(), truncated, examples.size(), options.max_length));
+    }
+    return examples;
+  };
+  train::TrainData data{.train = read(files.train)};
+  if (files.valid && options.train.eval_strategy != "no") data.valid = read(*files.valid);
+  if (model.text_or_null() != nullptr) data.pad_id = model.text().pad_id();
+  return data;
+}
+
+int train_adapter(const TrainCommandOptions& options, Console& console) {
+  if (options.train.output_dir.empty()) {
+    throw UsageError("--output_dir is missing: a folder for the adapter.");
+  }
+  if (!options.use_peft)
+    throw UsageError("--use_peft: expected true: this program trains adapters.");
+  if (options.report_to != "none")
+    throw UsageError("--report_to: expected none: no tracker is built in.");
+  options.train.validate();
+
+  AdaptedModel model =
+      AdaptedModel::open_for_training(options.model, options.lora, options.train.seed);
+  TrainRun run{.options = options.train,
+               .data = read_data(options, model, console),
+               .adapter_dir = options.train.output_dir,
+               .json_log = options.json};
+  model.language_model().set_gradient_checkpointing(options.gradient_checkpointing);
+  const auto counts = model.peft().get_nb_trainable_parameters();
+  console.say(fmt::format("{} rows, {} trainable of {} parameters, {} threads",
+                          run.data.train.size(), with_thousands(counts.trainable),
+                          with_thousands(counts.all), at::get_num_threads()));
+  CausalLMTask task(model.peft());
+  const TrainOutcome outcome = run_training(std::move(run), task, console);
+  console.say(fmt::format("adapter written to {}", options.train.output_dir));
+  return outcome.exit_code;
+}
+
+}  // namespace
+
+Command train_command() {
+  return command<TrainCommandOptions>(
+      "train", "Train a LoRA adapter on a data set.",
+      "--model_name_or_path M --dataset_name FILE|DIR --output_dir OUT [--adapter DIR] [FLAGS]",
+      train_adapter);
+}
+
+}  // namespace peft::cli

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cli/options.h"
+#include "peft/methods/lora/config.h"
+
+namespace peft::cli {
+
+/// The flags of a new LoRA adapter, named as TRL's ModelConfig names them.
+struct LoraOptions {
+  int64_t lora_r = 16;
+  double lora_alpha = 32;
+  double lora_dropout = 0.05;
+  std::vector<std::string> lora_target_modules = {};
+  std::vector<std::string> lora_exclude_modules = {};
+  std::vector<std::string> lora_modules_to_save = {};
+  bool use_rslora = false;
+  std::string lora_bias = "none";
+  std::string init_lora_weights = "true";
+
+  static void fields(auto& self, auto&& field) {
+    field("lora_r", self.lora_r, "Rank of the update matrices.");
+    field("lora_alpha", self.lora_alpha, "Numerator of the scaling factor.");
+    field("lora_dropout", self.lora_dropout, "Dropout probability on the adapter's input.");
+    field("lora_target_modules", self.lora_target_modules,
+          "Modules to adapt: names (also with commas between), all-linear, or one regular "
+          "expression; "
+          "default: by model type, as in Python PEFT.");
+    field("lora_exclude_modules", self.lora_exclude_modules,
+          "Modules to leave out, in the same ways.");
+    field("lora_modules_to_save", self.lora_modules_to_save, "Modules to train and save in full.");
+    field("use_rslora", self.use_rslora, "Scale by 1/sqrt(r) in place of 1/r.");
+    field("lora_bias", self.lora_bias, "Biases to train: none, all or lora_only.");
+    field("init_lora_weights", self.init_lora_weights, "true, false or gaussian.");
+  }
+
+  /// The adapter's config.  Throws: ConfigError.
+  LoraConfig config(const std::string& base_model) const;
+};
+
+/// What words on the command line mean as modules: nothing; the word all-linear; one word with
+/// signs of a regular expression is one; everything else is a list of names.
+NamesOrPattern modules_from_words(const std::vector<std::string>& words);
+
+}  // namespace peft::cli

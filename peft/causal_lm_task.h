@@ -1,0 +1,29 @@
+#pragma once
+
+#include <string>
+
+#include "peft/peft_model_for_causal_lm.h"
+#include "peft/train/task.h"
+
+namespace peft {
+
+/// Trains an adapter of a language model: binds a PeftModelForCausalLM to train::Trainer.
+class CausalLMTask final : public train::TrainTask {
+ public:
+  /// `adapter` is the one that is saved and loaded; it has to be active and trainable.
+  explicit CausalLMTask(PeftModelForCausalLM model, std::string adapter = "default");
+
+  at::Tensor loss_sum(const train::Batch& batch) override;
+  std::vector<train::TrainParameter> parameters() override;
+  void set_training(bool on) override;
+  void save_adapter(const std::filesystem::path& folder) override;
+  void load_adapter(const std::filesystem::path& folder) override;
+  void save_tensors(const std::filesystem::path& file, const train::NamedTensors& tensors) override;
+  train::NamedTensors load_tensors(const std::filesystem::path& file) override;
+
+ private:
+  PeftModelForCausalLM model_;
+  std::string adapter_;
+};
+
+}  // namespace peft
