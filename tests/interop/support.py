@@ -9,8 +9,10 @@ import traceback
 from pathlib import Path
 
 import torch
+import transformers
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+transformers.utils.logging.disable_progress_bar()
 ROOT = Path(__file__).resolve().parent.parent.parent
 PEFT = None  # the program under test
 WORK = None  # an empty folder for this script
