@@ -100,6 +100,8 @@ configure() {
 }
 
 build() {
+  # Paths relative to the project: a second clone finds the first one's objects in ccache.
+  export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
   NINJA_STATUS="   [%f/%t, %es] " cmake --build $BUILD --target "$@"
 }
 
