@@ -122,6 +122,11 @@ NamedTensors ModelTree::parameters() const {
   return found;
 }
 
+void ModelTree::train(bool on) const {
+  if (script_) script_->train(on);
+  home_root_->train(on);
+}
+
 std::string ModelTree::class_name() const {
   return peft::class_name(ModuleEntry{"", native_, script_});
 }

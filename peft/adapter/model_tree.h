@@ -51,6 +51,9 @@ class ModelTree {
   /// Every parameter of the model and of its adapters, in the order of the tree, each tensor once.
   NamedTensors parameters() const;
 
+  /// Training or evaluation mode for the model and its adapters.
+  void train(bool on) const;
+
   /// The class of the root without its namespaces and without a trailing "Impl".
   std::string class_name() const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_set>
 
 #include "peft/adapter/matching.h"
 #include "peft/adapter/tuner.h"
@@ -24,38 +25,47 @@ bool is_embedding_name(const std::string& module_name) {
 
 // In Python a targeted module wraps the former one as `base_layer`, and a saved one as
 // `original_module`: names of what lies below carry that part.
-std::string Tuner::file_path(const std::string& name) const {
-  std::string path, file;
-  std::string rest = name;
-  while (!rest.empty()) {
-    const size_t dot = rest.find('.');
-    path = join_name(path, rest.substr(0, dot));
-    file = join_name(file, rest.substr(0, dot));
-    rest = dot == std::string::npos ? "" : rest.substr(dot + 1);
-    if (rest.empty()) break;
-    const bool targeted = std::any_of(
-        attachments_.begin(), attachments_.end(),
-        [&](const Attachment& attachment) { return attachment.found.site.module_name == path; });
-    const bool saved = std::any_of(saved_.begin(), saved_.end(), [&](const auto& module) {
-      return module->module().name == path;
-    });
-    if (targeted) file += ".base_layer";
-    if (saved) file += ".original_module";
+class Tuner::FileNames {
+ public:
+  explicit FileNames(const Tuner& tuner) {
+    for (const Attachment& attachment : tuner.attachments_) {
+      targeted_.insert(attachment.found.site.module_name);
+    }
+    for (const auto& saved : tuner.saved_) saved_.insert(saved->module().name);
   }
-  return file;
-}
+
+  std::string operator()(const std::string& name) const {
+    std::string file = kPrefix;
+    size_t begin = 0;
+    for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
+      file.append(name, begin, dot - begin);
+      const std::string path = name.substr(0, dot);
+      if (targeted_.contains(path)) file += ".base_layer";
+      if (saved_.contains(path)) file += ".original_module";
+      file += '.';
+      begin = dot + 1;
+    }
+    return file + name.substr(begin);
+  }
+
+  bool targets(const std::string& module_name) const { return targeted_.contains(module_name); }
+
+ private:
+  std::unordered_set<std::string> targeted_, saved_;
+};
 
 std::vector<std::pair<std::string, at::Tensor>> Tuner::adapter_tensors(
     const std::string& adapter) const {
   std::vector<std::pair<std::string, at::Tensor>> found;
+  const FileNames file_name(*this);
   for (const Attachment& attachment : attachments_) {
-    const std::string path = kPrefix + file_path(attachment.found.site.module_name) + ".";
+    const std::string path = file_name(attachment.found.site.module_name) + ".";
     for (const SlotTensor& slot : attachment.layer->slots().tensors(adapter)) {
       found.emplace_back(path + slot.file_name, slot.tensor);
     }
   }
   for (const auto& saved : saved_) {
-    const std::string path = kPrefix + file_path(saved->module().name) + ".";
+    const std::string path = file_name(saved->module().name) + ".";
     for (const SlotTensor& slot : saved->slots().tensors(adapter)) {
       found.emplace_back(path + slot.file_name.substr(std::string(kSavedSlot).size()), slot.tensor);
     }
@@ -67,14 +77,11 @@ std::vector<std::pair<std::string, at::Tensor>> Tuner::bias_state(const PeftConf
   std::vector<std::pair<std::string, at::Tensor>> found;
   const std::string* bias = config.shared().bias;
   if (bias == nullptr || *bias == "none") return found;
-  const auto targeted = targeted_modules();
+  const FileNames file_name(*this);
   for (const ModuleEntry& module : tree_.modules()) {
-    const bool is_target =
-        std::find(targeted.begin(), targeted.end(), module.name) != targeted.end();
-    if (*bias != "all" && !is_target) continue;
+    if (*bias != "all" && !file_name.targets(module.name)) continue;
     for (const auto& [name, tensor] : own_parameters(module)) {
-      if (name == "bias")
-        found.emplace_back(kPrefix + file_path(join_name(module.name, name)), tensor);
+      if (name == "bias") found.emplace_back(file_name(join_name(module.name, name)), tensor);
     }
   }
   return found;
@@ -100,11 +107,12 @@ void Tuner::add_embedding_state(const PeftConfig& config, StateDict& state) cons
     return;
   }
   warn("Saving the base weights of embedding layers, as they are found in `target_modules`.");
+  const FileNames file_name(*this);
   for (const Attachment& attachment : attachments_) {
     const std::string& name = attachment.found.site.module_name;
     if (name != facts_.input_embedding && name != facts_.output_head) continue;
     for (const auto& [key, tensor] : own_parameters(attachment.found.module)) {
-      state.set(kPrefix + file_path(join_name(name, key)), base(tensor).detach());
+      state.set(file_name(join_name(name, key)), base(tensor).detach());
     }
   }
 }
@@ -128,12 +136,13 @@ LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensor
     own_keys.push_back(key);
     own.emplace(key, tensor);
   }
+  const FileNames file_name(*this);
   for (const ModuleEntry& module : tree_.modules()) {
     for (const auto& [name, tensor] : own_parameters(module)) {
-      others.emplace(kPrefix + file_path(join_name(module.name, name)), base(tensor));
+      others.emplace(file_name(join_name(module.name, name)), base(tensor));
     }
     for (const auto& [name, tensor] : own_buffers(module)) {
-      others.emplace(kPrefix + file_path(join_name(module.name, name)), base(tensor));
+      others.emplace(file_name(join_name(module.name, name)), base(tensor));
     }
   }
   LoadResult result;

@@ -109,6 +109,7 @@ class Tuner {
 
  private:
   struct Plan;
+  class FileNames;
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void attach(Plan& plan, const std::string& adapter);
   void roll_back(Plan& plan, const std::string& adapter);
@@ -117,7 +118,6 @@ class Tuner {
   void freeze_base();
   void mark_biases();
   void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
-  std::string file_path(const std::string& name) const;
   std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;
   void add_embedding_state(const PeftConfig& config, StateDict& state) const;
   std::vector<std::pair<std::string, at::Tensor>> adapter_tensors(const std::string& adapter) const;

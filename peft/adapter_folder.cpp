@@ -1,0 +1,105 @@
+#include "peft/adapter_folder.h"
+
+#include <algorithm>
+
+#include "peft/base/error.h"
+#include "peft/base/file.h"
+#include "peft/base/json_text.h"
+#include "peft/formats/safetensors_file.h"
+#include "peft/formats/safetensors_writer.h"
+#include "peft/methods/registry.h"
+#include "peft/peft_model.h"
+
+namespace peft {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kConfigName = "adapter_config.json";
+constexpr const char* kWeightsName = "adapter_model.safetensors";
+constexpr const char* kPickleName = "adapter_model.bin";
+
+void make_folder(const fs::path& folder) {
+  std::error_code error;
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error)) {
+    throw ConfigError(folder.string() + ": expected a folder to save in, got a file.");
+  }
+  fs::create_directories(folder, error);
+  if (error) throw IoError(folder.string() + ": cannot make the folder: " + error.message() + ".");
+}
+
+// The file always says inference_mode true: whoever loads it decides anew.
+Json file_config(const Tuner& tuner, const std::string& adapter) {
+  PeftConfig config = tuner.config(adapter);
+  SharedFields fields = config.shared();
+  if (fields.inference_mode) *fields.inference_mode = true;
+  if (fields.base_model_name_or_path && !*fields.base_model_name_or_path) {
+    *fields.base_model_name_or_path = tuner.facts().name_or_path;
+  }
+  if (fields.auto_mapping && fields.task_type && !*fields.task_type) {
+    *fields.auto_mapping =
+        Json{{"base_model_class", tuner.tree().class_name()}, {"parent_library", "peft_cpp"}};
+  }
+  return config.to_json();
+}
+
+std::string model_card(const Tuner& tuner) {
+  std::string name;
+  if (!tuner.configs().empty()) {
+    const auto* given = tuner.configs().front().second.shared().base_model_name_or_path;
+    if (given && *given) name = **given;
+  }
+  std::string method(tuner.method().name);
+  std::transform(method.begin(), method.end(), method.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  std::string text = "---\n";
+  if (!name.empty()) text += "base_model: " + dump_json(name) + "\n";
+  text += "library_name: peft\n";
+  if (tuner.facts().is_pretrained) text += "pipeline_tag: text-generation\n";
+  text += "tags:\n";
+  if (!name.empty()) text += "- " + dump_json("base_model:adapter:" + name) + "\n";
+  text += "- " + method + "\n";
+  if (tuner.facts().is_pretrained) text += "- transformers\n";
+  return text + "---\n\n# Adapter\n\nA " + std::string(tuner.method().name) +
+         " adapter in the file format of PEFT.\n\n### Framework versions\n\n- PEFT " +
+         std::string(kPeftVersion) + "\n";
+}
+
+}  // namespace
+
+PeftConfig read_adapter_config(const fs::path& folder) {
+  const fs::path path = folder / kConfigName;
+  return parse_config(read_json_file(path), path.string());
+}
+
+StateDict read_adapter_weights(const fs::path& folder) {
+  const fs::path path = folder / kWeightsName;
+  if (!fs::exists(path) && fs::exists(folder / kPickleName)) {
+    throw UnsupportedError((folder / kPickleName).string() + ": expected " + kWeightsName +
+                           ", got pickled weights, which this library does not open. Save the "
+                           "adapter again with safe_serialization=True.");
+  }
+  return formats::SafetensorsFile(path).load_all();
+}
+
+void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
+                          const std::vector<std::string>& adapters) {
+  std::vector<std::string> names = adapters;
+  if (names.empty()) {
+    for (const auto& [name, config] : tuner.configs()) names.push_back(name);
+  }
+  for (const std::string& name : names) tuner.config(name);
+  make_folder(folder);
+  if (!fs::exists(folder / "README.md")) {
+    write_file_atomically(folder / "README.md", model_card(tuner));
+  }
+  for (const std::string& name : names) {
+    const fs::path place = name == "default" ? folder : folder / name;
+    make_folder(place);
+    formats::write_safetensors(place / kWeightsName, tuner.state(name));
+    write_file_atomically(place / kConfigName,
+                          dump_json(file_config(tuner, name), {.sort_keys = true}));
+  }
+}
+
+}  // namespace peft

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "peft/adapter/model_facts.h"
+#include "peft/adapter/model_tree.h"
+
+namespace peft {
+
+/// What adapters have to know of a model. A language model whose head is its embedding gets a
+/// module `lm_head` that shares the weight, so that the head has its name, as in transformers.
+ModelFacts prepare_base_model(const ModelTree& tree);
+
+/// Takes that module out again.
+void release_base_model(const ModelTree& tree);
+
+}  // namespace peft

@@ -1,0 +1,11 @@
+#pragma once
+
+// The front door: everything that a program with adapters needs.
+
+#include "peft/adapter/tag.h"
+#include "peft/base/error.h"
+#include "peft/base/warnings.h"
+#include "peft/methods/lora/config.h"
+#include "peft/peft_model.h"
+#include "peft/peft_model_for_causal_lm.h"
+#include "peft/version.h"

@@ -1,0 +1,200 @@
+#include "peft/peft_model.h"
+
+#include <fmt/format.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include "peft/adapter_folder.h"
+#include "peft/base/error.h"
+#include "peft/base/text.h"
+#include "peft/base/warnings.h"
+#include "peft/base_model.h"
+#include "peft/methods/registry.h"
+
+namespace peft {
+namespace {
+
+constexpr const char* kPrefix = "base_model.model.";
+
+void warn_of_bad_name(const std::string& adapter, const Method& method) {
+  if (adapter.empty() || method.key_prefix.find(adapter) == std::string_view::npos) return;
+  warn("Adapter name '" + adapter + "' should not be contained in the prefix '" +
+       std::string(method.key_prefix) +
+       "'. This may lead to reinitialization of the adapter weights during loading.");
+}
+
+void warn_of_missing(const LoadResult& result) {
+  if (result.missing.empty()) return;
+  warn("Found missing adapter keys while loading the checkpoint: " + join_names(result.missing) +
+       ".");
+}
+
+}  // namespace
+
+DisabledAdapters::DisabledAdapters(std::shared_ptr<Tuner> tuner)
+    : tuner_(std::move(tuner)), was_enabled_(tuner_->enabled()) {
+  tuner_->set_enabled(false);
+}
+
+DisabledAdapters::~DisabledAdapters() {
+  if (tuner_ && was_enabled_) tuner_->set_enabled(true);
+}
+
+CallScope::CallScope(const Tuner& tuner) {
+  tuner.verify();
+  if (!tuner.tree().is_script() || !at::GradMode::is_enabled()) return;
+  if (!torch::jit::getGraphExecutorOptimize()) return;
+  torch::jit::setGraphExecutorOptimize(false);
+  restore_optimize_ = true;
+}
+
+CallScope::~CallScope() {
+  if (restore_optimize_) torch::jit::setGraphExecutorOptimize(true);
+}
+
+void PeftModel::start(ModelTree tree, std::string_view peft_type) {
+  peft_type_ = std::string(peft_type);
+  const Method& method = find_method(peft_type);
+  ModelFacts facts = prepare_base_model(tree);
+  tuner_ = std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
+}
+
+PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options) {
+  start(std::move(tree), config.peft_type());
+  warn_of_bad_name(options.adapter_name, tuner_->method());
+  try {
+    tuner_->inject(options.adapter_name, std::move(config),
+                   {.autocast_adapter_dtype = options.autocast_adapter_dtype});
+  } catch (...) {
+    release_base_model(tuner_->tree());
+    throw;
+  }
+}
+
+PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& folder,
+                     const FromPretrainedOptions& options) {
+  PeftConfig config = options.config ? *options.config : read_adapter_config(folder);
+  if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
+  const StateDict tensors = read_adapter_weights(folder);
+  start(std::move(tree), config.peft_type());
+  warn_of_bad_name(options.adapter_name, tuner_->method());
+  try {
+    tuner_->inject(options.adapter_name, std::move(config),
+                   {.autocast_adapter_dtype = options.autocast_adapter_dtype});
+    warn_of_missing(tuner_->load_state(options.adapter_name, tensors));
+  } catch (...) {
+    tuner_->unload();
+    release_base_model(tuner_->tree());
+    throw;
+  }
+  if (!options.is_trainable) eval();
+}
+
+void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
+                            bool autocast_adapter_dtype) {
+  warn_of_bad_name(adapter, tuner_->method());
+  tuner_->inject(adapter, std::move(config), {.autocast_adapter_dtype = autocast_adapter_dtype});
+}
+
+LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const std::string& adapter,
+                                   const LoadAdapterOptions& options) {
+  const StateDict tensors = read_adapter_weights(folder);
+  const bool is_new = !tuner_->has(adapter);
+  if (is_new) {
+    PeftConfig config = read_adapter_config(folder);
+    if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
+    add_adapter(adapter, std::move(config), options.autocast_adapter_dtype);
+  }
+  LoadResult result;
+  try {
+    result = tuner_->load_state(adapter, tensors);
+  } catch (...) {
+    if (is_new) tuner_->remove(adapter);
+    throw;
+  }
+  if (is_new && options.is_trainable) tuner_->set_requires_grad(adapter, true);
+  warn_of_missing(result);
+  if (!options.is_trainable) eval();
+  return result;
+}
+
+void PeftModel::set_adapter(const std::string& adapter, bool inference_mode) {
+  tuner_->set_active({adapter}, inference_mode);
+}
+
+void PeftModel::set_adapter(const std::vector<std::string>& adapters, bool inference_mode) {
+  tuner_->set_active(adapters, inference_mode);
+}
+
+void PeftModel::set_requires_grad(const std::string& adapter, bool requires_grad) {
+  tuner_->set_requires_grad(adapter, requires_grad);
+}
+
+void PeftModel::delete_adapter(const std::string& adapter) { tuner_->remove(adapter); }
+
+void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool safe_merge) {
+  tuner_->verify();
+  tuner_->merge(adapters, safe_merge);
+}
+
+void PeftModel::save_pretrained(const std::filesystem::path& folder,
+                                const SaveOptions& options) const {
+  tuner_->verify();
+  write_adapter_folder(*tuner_, folder, options.selected_adapters);
+}
+
+StateDict PeftModel::state_dict(const std::string& adapter) const {
+  tuner_->verify();
+  return tuner_->state(adapter);
+}
+
+LoadResult PeftModel::load_state_dict(const StateDict& tensors, const std::string& adapter) {
+  return tuner_->load_state(adapter, tensors);
+}
+
+PeftModel::ParameterCount PeftModel::get_nb_trainable_parameters() const {
+  ParameterCount count;
+  for (const auto& [name, tensor] : tuner_->tree().parameters()) {
+    count.all += tensor.numel();
+    if (tensor.requires_grad()) count.trainable += tensor.numel();
+  }
+  return count;
+}
+
+void PeftModel::print_trainable_parameters(std::ostream& out) const {
+  const ParameterCount count = get_nb_trainable_parameters();
+  const double percent = count.all == 0 ? 0.0
+                                        : 100.0 * static_cast<double>(count.trainable) /
+                                              static_cast<double>(count.all);
+  out << fmt::format("trainable params: {} || all params: {} || trainable%: {:.4f}\n",
+                     with_thousands(count.trainable), with_thousands(count.all), percent);
+}
+
+NamedTensors PeftModel::named_parameters() const {
+  NamedTensors named = tuner_->tree().parameters();
+  for (auto& [name, tensor] : named) name = kPrefix + name;
+  return named;
+}
+
+std::vector<at::Tensor> PeftModel::parameters() const {
+  std::vector<at::Tensor> tensors;
+  for (const auto& [name, tensor] : tuner_->tree().parameters()) tensors.push_back(tensor);
+  return tensors;
+}
+
+NamedTensors PeftModel::trainable_parameters() const {
+  NamedTensors named = named_parameters();
+  std::erase_if(named, [](const auto& entry) { return !entry.second.requires_grad(); });
+  return named;
+}
+
+void PeftModel::train(bool on) { tuner_->tree().train(on); }
+
+void PeftModel::unload_adapters(bool merge, bool safe_merge,
+                                const std::vector<std::string>& adapters) {
+  tuner_->verify();
+  if (merge) tuner_->merge(adapters, safe_merge);
+  tuner_->unload();
+  release_base_model(tuner_->tree());
+}
+
+}  // namespace peft

@@ -1,0 +1,272 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <torch/nn/module.h>
+#include <torch/nn/pimpl.h>
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "peft/adapter/config.h"
+#include "peft/adapter/tuner.h"
+#include "peft/methods/lora/config.h"
+
+namespace torch::jit {
+struct Module;
+}
+
+namespace peft {
+
+struct PeftModelOptions {
+  std::string adapter_name = "default";
+  bool autocast_adapter_dtype = true;  // adapters of a half-precision base are float32
+};
+
+struct FromPretrainedOptions {
+  std::string adapter_name = "default";
+  bool is_trainable = false;                        // false: frozen and in evaluation mode
+  std::optional<PeftConfig> config = std::nullopt;  // instead of the folder's adapter_config.json
+  bool autocast_adapter_dtype = true;
+};
+
+struct LoadAdapterOptions {
+  bool is_trainable = false;
+  bool autocast_adapter_dtype = true;
+};
+
+struct SaveOptions {
+  /// Empty: all adapters.
+  std::vector<std::string> selected_adapters = {};
+};
+
+template <typename Holder>
+class PeftModelFor;
+
+/// While it lives the model computes as its base does. Scopes may be nested in any order of models;
+/// within one model they end in reverse order.
+class [[nodiscard]] DisabledAdapters {
+ public:
+  explicit DisabledAdapters(std::shared_ptr<Tuner> tuner);
+  DisabledAdapters(DisabledAdapters&&) noexcept = default;
+  DisabledAdapters& operator=(DisabledAdapters&&) = delete;
+  ~DisabledAdapters();
+
+ private:
+  std::shared_ptr<Tuner> tuner_;
+  bool was_enabled_;
+};
+
+/// Looks after one call into the wrapped model: verifies that every adapter still rides on its
+/// weight, and keeps TorchScript's optimising executor, which loses gradients, off while the call
+/// lasts.
+class CallScope {
+ public:
+  explicit CallScope(const Tuner& tuner);
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+  ~CallScope();
+
+ private:
+  bool restore_optimize_ = false;
+};
+
+/// A base model with named adapters: what all task classes share. The base is adapted in place:
+/// whoever holds it sees the adapters too. Copies share one model.
+///
+/// Source: PeftModel in peft/peft_model.py.
+class PeftModel {
+ public:
+  /// Puts the adapter of a folder on a model.
+  /// Throws: NotFoundError, FormatError, ConfigError, MismatchError; the model is then as it was.
+  template <typename Holder>
+  static PeftModelFor<Holder> from_pretrained(Holder model, const std::filesystem::path& folder,
+                                              const FromPretrainedOptions& options = {});
+
+  /// Adapter names with their configs, in the order in which they were added.
+  const Tuner::Configs& peft_config() const { return tuner_->configs(); }
+  /// Throws: NotFoundError with the closest names.
+  const PeftConfig& peft_config(const std::string& adapter) const {
+    return tuner_->config(adapter);
+  }
+  const std::string& peft_type() const { return peft_type_; }
+  const std::vector<std::string>& active_adapters() const { return tuner_->active_adapters(); }
+
+  /// Adds an adapter of the same method; it is not activated.
+  /// Throws: ConfigError, NoMatchError, UnsupportedError; the model is then as it was.
+  void add_adapter(const std::string& adapter, PeftConfig config,
+                   bool autocast_adapter_dtype = true);
+
+  /// Loads an adapter of a folder under a name; it is not activated. Where the name exists, only
+  /// its weights are replaced. Unless trainable, the whole model goes to evaluation mode.
+  LoadResult load_adapter(const std::filesystem::path& folder, const std::string& adapter,
+                          const LoadAdapterOptions& options = {});
+
+  /// Activates one adapter, or several that are then added up in this order.
+  void set_adapter(const std::string& adapter, bool inference_mode = false);
+  void set_adapter(const std::vector<std::string>& adapters, bool inference_mode = false);
+  void set_requires_grad(const std::string& adapter, bool requires_grad = true);
+
+  /// Throws: NotFoundError; ConfigError where it is merged.
+  void delete_adapter(const std::string& adapter);
+
+  /// Switches the adapters off until the returned object ends.
+  DisabledAdapters disable_adapter() { return DisabledAdapters(tuner_); }
+
+  /// Folds adapters (empty: the active ones) into the base weights; they stay loaded.
+  void merge_adapter(const std::vector<std::string>& adapters = {}, bool safe_merge = false);
+  /// Puts the exact bytes of the base weights back.
+  void unmerge_adapter() { tuner_->unmerge(); }
+
+  /// Writes `adapter_model.safetensors`, `adapter_config.json` and a model card. The adapter
+  /// "default" goes into the folder itself, every other one into a folder of its name in it.
+  void save_pretrained(const std::filesystem::path& folder, const SaveOptions& options = {}) const;
+
+  /// An adapter's tensors under the keys of its file, and back.
+  StateDict state_dict(const std::string& adapter = "default") const;
+  LoadResult load_state_dict(const StateDict& tensors, const std::string& adapter = "default");
+
+  struct ParameterCount {
+    int64_t trainable = 0, all = 0;
+  };
+  ParameterCount get_nb_trainable_parameters() const;
+  /// "trainable params: 1,024 || all params: 10,240 || trainable%: 10.0000"
+  void print_trainable_parameters(std::ostream& out = std::cout) const;
+
+  /// All parameters, each once, under their names in the base model with the prefix
+  /// "base_model.model.".
+  NamedTensors named_parameters() const;
+  std::vector<at::Tensor> parameters() const;
+  /// Those that require a gradient, in the same order.
+  NamedTensors trainable_parameters() const;
+
+  void train(bool on = true);
+  void eval() { train(false); }
+
+  Tuner& tuner() { return *tuner_; }
+  const Tuner& tuner() const { return *tuner_; }
+
+ protected:
+  PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options);
+  /// From a folder; `model` must not be adapted yet.
+  PeftModel(ModelTree tree, const std::filesystem::path& folder,
+            const FromPretrainedOptions& options);
+
+  void unload_adapters(bool merge, bool safe_merge, const std::vector<std::string>& adapters);
+
+ private:
+  void start(ModelTree tree, std::string_view peft_type);
+
+  std::shared_ptr<Tuner> tuner_;
+  std::string peft_type_;
+};
+
+namespace detail {
+
+template <typename T>
+struct IsSharedModule : std::false_type {};
+template <typename T>
+struct IsSharedModule<std::shared_ptr<T>> : std::is_base_of<torch::nn::Module, T> {};
+
+template <typename Holder>
+ModelTree model_tree(const Holder& model) {
+  if constexpr (std::is_same_v<Holder, torch::jit::Module>) {
+    return ModelTree(model);
+  } else if constexpr (IsSharedModule<Holder>::value) {
+    return ModelTree(std::shared_ptr<torch::nn::Module>(model));
+  } else {
+    return ModelTree(std::shared_ptr<torch::nn::Module>(model.ptr()));
+  }
+}
+
+template <typename Holder>
+auto* pointer(Holder& model) {
+  if constexpr (std::is_same_v<Holder, torch::jit::Module>) {
+    return &model;
+  } else if constexpr (IsSharedModule<Holder>::value) {
+    return model.get();
+  } else {
+    return model.ptr().get();
+  }
+}
+
+}  // namespace detail
+
+/// A PeftModel that knows its base model's type: `->` reaches the wrapped module. `Holder` is a
+/// module holder (TORCH_MODULE), a shared pointer to a module, or a torch::jit::Module.
+template <typename Holder>
+class PeftModelFor : public PeftModel {
+ public:
+  PeftModelFor(Holder model, PeftConfig config, const PeftModelOptions& options = {})
+      : PeftModel(detail::model_tree(model), std::move(config), options),
+        model_(std::move(model)) {}
+
+  PeftModelFor(Holder model, const std::filesystem::path& folder,
+               const FromPretrainedOptions& options)
+      : PeftModel(detail::model_tree(model), folder, options), model_(std::move(model)) {}
+
+  /// What `->` gives: checks before the call, and tidies up after it.
+  class Call {
+   public:
+    Call(const Tuner& tuner, Holder& model) : scope_(tuner), model_(detail::pointer(model)) {}
+    auto* operator->() const { return model_; }
+
+   private:
+    CallScope scope_;
+    decltype(detail::pointer(std::declval<Holder&>())) model_;
+  };
+  Call operator->() { return Call(tuner(), model_); }
+
+  /// The wrapped model's forward.
+  template <typename... Arguments>
+  auto forward(Arguments&&... arguments) {
+    const CallScope scope(tuner());
+    return detail::pointer(model_)->forward(std::forward<Arguments>(arguments)...);
+  }
+
+  /// The wrapped model, adapters included.
+  Holder get_base_model() const { return model_; }
+
+  /// Folds the adapters (empty: the active ones) into the base and takes everything of them out of
+  /// the model, which is returned.
+  Holder merge_and_unload(bool safe_merge = false, const std::vector<std::string>& adapters = {}) {
+    unload_adapters(true, safe_merge, adapters);
+    return model_;
+  }
+
+  /// Takes the adapters out and returns the base model.
+  Holder unload() {
+    unload_adapters(false, false, {});
+    return model_;
+  }
+
+ protected:
+  Holder model_;
+};
+
+template <typename Holder>
+PeftModelFor<Holder> PeftModel::from_pretrained(Holder model, const std::filesystem::path& folder,
+                                                const FromPretrainedOptions& options) {
+  return PeftModelFor<Holder>(std::move(model), folder, options);
+}
+
+/// Puts a new adapter on a model and returns the model with it.
+/// Throws: ConfigError, NoMatchError, UnsupportedError; the model is then as it was.
+/// Source: get_peft_model in peft/mapping_func.py.
+template <typename Holder>
+PeftModelFor<Holder> get_peft_model(Holder model, PeftConfig config,
+                                    const PeftModelOptions& options = {}) {
+  return PeftModelFor<Holder>(std::move(model), std::move(config), options);
+}
+
+/// Reads `adapter_config.json` of an adapter folder.
+/// Throws: NotFoundError, FormatError, ConfigError, UnsupportedError.
+PeftConfig read_adapter_config(const std::filesystem::path& folder);
+
+}  // namespace peft
