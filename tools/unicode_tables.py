@@ -5,10 +5,14 @@ The library is linked against an Oniguruma and Rust crates of its own, whose Uni
 from one another and from this system's. So nothing is taken from the Unicode files: every class is
 what the library answers for every code point.
 
-    pip install tokenizers==0.23.3
+What utf8proc answers differently goes into lists of exceptions.
+
+    pip install tokenizers==0.23.3      (and Debian's libutf8proc2)
     python3 tools/unicode_tables.py > peft/tokenizers/unicode_tables.cpp
 """
 
+import ctypes
+import ctypes.util
 import sys
 
 import tokenizers
@@ -45,6 +49,63 @@ def accents():
     return [c for c in CODE_POINTS if chr(c) not in kept]
 
 
+class Utf8proc:
+    """The system's utf8proc, as peft/tokenizers/normalizers/unicode_forms.cpp uses it."""
+
+    DECOMPOSE, COMPAT = 1 << 4, 1 << 2
+
+    def __init__(self):
+        self.lib = ctypes.CDLL(ctypes.util.find_library("utf8proc"))
+        self.lib.utf8proc_decompose_char.restype = ctypes.c_ssize_t
+        self.lib.utf8proc_version.restype = ctypes.c_char_p
+        self.lib.utf8proc_get_property.restype = ctypes.POINTER(ctypes.c_int16)
+        self.version = self.lib.utf8proc_version().decode()
+
+    def decompose(self, c, compatible):
+        to, boundary = (ctypes.c_int32 * 32)(), ctypes.c_int(0)
+        options = self.DECOMPOSE | (self.COMPAT if compatible else 0)
+        n = self.lib.utf8proc_decompose_char(
+            ctypes.c_int32(c), to, ctypes.c_ssize_t(32), ctypes.c_int(options),
+            ctypes.byref(boundary))
+        return "".join(map(chr, to[:n])) if n > 0 else chr(c)
+
+    def combining_class(self, c):
+        return self.lib.utf8proc_get_property(ctypes.c_int32(c))[1]
+
+    def lower(self, c):
+        return self.lib.utf8proc_tolower(ctypes.c_int32(c))
+
+
+def decomposition_exceptions(utf8proc, normalizer, compatible):
+    found = []
+    for c in CODE_POINTS:
+        theirs = normalizer.normalize_str(chr(c))
+        if theirs == utf8proc.decompose(c, compatible):
+            continue
+        if theirs != chr(c):
+            sys.exit(f"U+{c:X} decomposes in another way; a list of exceptions cannot say so")
+        found.append(c)
+    return found
+
+
+def unordered_marks(utf8proc):
+    """Marks of a class above 1 that do not go behind U+0334, whose class is 1."""
+    nfd = normalizers.NFD()
+    marks = [c for c in CODE_POINTS if utf8proc.combining_class(c) > 1]
+    return [c for c in marks if nfd.normalize_str(f"a{chr(c)}\u0334") == f"a{chr(c)}\u0334"]
+
+
+def lower_exceptions(utf8proc):
+    lowercase = normalizers.Lowercase()
+    found = []
+    for c in CODE_POINTS:
+        theirs = lowercase.normalize_str(chr(c))
+        if c == 0x130 or ord(theirs) == utf8proc.lower(c):  # U+0130 becomes two: in the code
+            continue
+        found.append((c, ord(theirs)))
+    return found
+
+
 def ranges(code_points):
     found = []
     for c in code_points:
@@ -55,12 +116,12 @@ def ranges(code_points):
     return found
 
 
-def write_ranges(name, code_points, comment):
+def write_list(kind, name, items, comment):
     print(f"\n// {comment}")
-    print(f"const std::vector<CodePointRange> {name} = {{")
+    print(f"const std::vector<{kind}> {name} = {{")
     line = "   "
-    for begin, end in ranges(code_points):
-        item = f" {{0x{begin:X}, 0x{end:X}}},"
+    for item in items:
+        item = f" {item},"
         if len(line) + len(item) > 100:
             print(line)
             line = "   "
@@ -69,9 +130,23 @@ def write_ranges(name, code_points, comment):
     print("};")
 
 
+def write_pairs(name, pairs, comment):
+    items = [f"{{0x{a:X}, 0x{b:X}}}" for a, b in pairs]
+    write_list("CodePointRange", name, items, comment)
+
+
+def write_ranges(name, code_points, comment):
+    write_pairs(name, ranges(code_points), comment)
+
+
+def write_code_points(name, code_points, comment):
+    write_list("char32_t", name, [f"0x{c:X}" for c in code_points], comment)
+
+
 def main():
+    utf8proc = Utf8proc()
     print("// Written by tools/unicode_tables.py; do not edit.")
-    print(f"// tokenizers {tokenizers.__version__}, Python {sys.version.split()[0]}.")
+    print(f"// tokenizers {tokenizers.__version__}, utf8proc {utf8proc.version}.")
     print('#include "peft/tokenizers/unicode_tables.h"')
     print("\nnamespace peft::tokenizers {")
     print("// clang-format off")
@@ -84,6 +159,13 @@ def main():
     write_ranges("kPunctuationRanges", removed_by(pre_tokenizers.Punctuation("removed")),
                  "Punctuation splits here.")
     write_ranges("kAccentRanges", accents(), "StripAccents removes these.")
+    nfd, nfkd = normalizers.NFD(), normalizers.NFKD()
+    write_code_points("kCanonicalExceptions", decomposition_exceptions(utf8proc, nfd, False),
+                      "Not decomposed by NFC and NFD.")
+    write_code_points("kCompatibleExceptions", decomposition_exceptions(utf8proc, nfkd, True),
+                      "Not decomposed by NFKC and NFKD.")
+    write_code_points("kUnorderedMarks", unordered_marks(utf8proc), "Marks without an order.")
+    write_pairs("kLowerExceptions", lower_exceptions(utf8proc), "Letter, its lower case.")
     print("// clang-format on")
     print("}  // namespace peft::tokenizers")
 

@@ -27,6 +27,10 @@ Range AlignedText::source_of_byte(size_t at) const {
 }
 
 Range AlignedText::source(Range range) const {
+  if (range.begin == range.end) {
+    const size_t at = range.begin == 0 ? origin_ : source_of_byte(range.begin - 1).end;
+    return {at, at};
+  }
   return {source_of_byte(range.begin).begin, source_of_byte(range.end - 1).end};
 }
 
@@ -69,8 +73,8 @@ void AlignedText::Editor::put_as_next(std::string_view text) {
 }
 
 void AlignedText::Editor::put_as_previous(std::string_view text) {
-  put(text, position_ == 0 ? Range{base_.origin_, base_.origin_}
-                           : base_.source_of_byte(position_ - 1));
+  put(text,
+      position_ == 0 ? Range{base_.origin_, base_.origin_} : base_.source_of_byte(position_ - 1));
 }
 
 void AlignedText::Editor::commit() {

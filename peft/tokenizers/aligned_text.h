@@ -22,13 +22,14 @@ struct Range {
 /// Source: tokenizers src/tokenizer/normalizer.rs NormalizedString, which keeps a range per byte.
 class AlignedText {
  public:
-  /// `original` must be valid UTF-8 and outlive the object; it starts at byte `origin` of the input.
+  /// `original` must be valid UTF-8 and outlive the object; it starts at byte `origin` of the
+  /// input.
   explicit AlignedText(std::string_view original, size_t origin = 0);
 
   std::string_view text() const { return changed_ ? std::string_view(owned_) : original_; }
   size_t origin() const { return origin_; }
 
-  /// Where the non-empty byte range of text() comes from. A part of a character counts as whole.
+  /// Where a byte range of text() comes from. A part of a character counts as whole.
   Range source(Range range) const;
 
   /// Writes the next version of a text from front to back.

@@ -19,8 +19,8 @@ struct Piece {
 struct Segment {
   AlignedText text;
   std::vector<Piece> pieces;
-  /// The pre-tokenizer ByteLevel came last: the model reads bytes, each in the guise of one of its 256
-  /// printable characters, without the text being rewritten.
+  /// The pre-tokenizer ByteLevel came last: the model reads bytes, each in the guise of one of its
+  /// 256 printable characters, without the text being rewritten.
   bool bytes = false;
 
   std::string_view view(const Piece& piece) const {

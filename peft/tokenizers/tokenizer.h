@@ -46,12 +46,14 @@ class Tokenizer {
   static std::shared_ptr<Tokenizer> from_file(const std::filesystem::path& file);
   static std::shared_ptr<Tokenizer> from_json(std::string_view json, const std::string& where);
   /// Makes a tokenizer from a GGUF file's `tokenizer.ggml.*` metadata (models gpt2 and llama).
-  static std::shared_ptr<Tokenizer> from_gguf_metadata(const Json& metadata, const std::string& where);
+  static std::shared_ptr<Tokenizer> from_gguf_metadata(const Json& metadata,
+                                                       const std::string& where);
 
   virtual Encoding encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
   virtual std::vector<Encoding> encode_batch(const std::vector<std::string>& texts,
                                              const BatchOptions& options = {}) const = 0;
-  virtual std::string decode(const std::vector<int64_t>& ids, bool skip_special_tokens = true) const = 0;
+  virtual std::string decode(const std::vector<int64_t>& ids,
+                             bool skip_special_tokens = true) const = 0;
 
   virtual std::optional<int64_t> token_to_id(std::string_view token) const = 0;
   virtual std::optional<std::string> id_to_token(int64_t id) const = 0;

@@ -7,8 +7,8 @@
 
 namespace peft::tokenizers {
 
-/// Character classes as the Python `tokenizers` library sees them: a bit each. Its regular expressions
-/// and its Rust code know different versions of Unicode, hence kNumber beside kNumeric.
+/// Character classes as the Python `tokenizers` library sees them: a bit each. Its regular
+/// expressions and its Rust code know different versions of Unicode, hence kNumber beside kNumeric.
 enum CharClass : uint8_t {
   kLetter = 1,        // \p{L}
   kNumber = 2,        // \p{N}

@@ -13,4 +13,12 @@ struct CodePointRange {
 extern const std::vector<CodePointRange> kLetterRanges, kNumberRanges, kMarkRanges, kSpaceRanges,
     kNumericRanges, kWordRanges, kPunctuationRanges, kAccentRanges;
 
+/// Characters that utf8proc decomposes (canonically; compatibly) and Python's library leaves alone,
+/// as it follows an older Unicode.
+extern const std::vector<char32_t> kCanonicalExceptions, kCompatibleExceptions;
+/// Combining marks that Python's library does not put in canonical order.
+extern const std::vector<char32_t> kUnorderedMarks;
+/// Letters whose lower case (`last`) is not the one that utf8proc gives.
+extern const std::vector<CodePointRange> kLowerExceptions;
+
 }  // namespace peft::tokenizers

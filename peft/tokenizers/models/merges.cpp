@@ -104,8 +104,9 @@ void Merger::merge_long(std::vector<Token>& tokens, size_t from) {
     if (heap_.size() > between) std::push_heap(heap_.begin(), heap_.end());
   }
   const auto gone = [](const Token& token) { return token.length == 0; };
-  tokens.erase(std::remove_if(tokens.begin() + static_cast<std::ptrdiff_t>(from), tokens.end(), gone),
-               tokens.end());
+  tokens.erase(
+      std::remove_if(tokens.begin() + static_cast<std::ptrdiff_t>(from), tokens.end(), gone),
+      tokens.end());
 }
 
 }  // namespace peft::tokenizers

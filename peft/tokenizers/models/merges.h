@@ -40,9 +40,9 @@ class MergeTable {
   int shift_ = 0;
 };
 
-/// Merges the tokens until no pair of neighbours is in the table: always the pair of the lowest rank,
-/// of equal ones the leftmost. The lengths are added up.
-/// Source: tokenizers src/models/bpe/word.rs Word::merge_all
+/// Merges the tokens until no pair of neighbours is in the table: always the pair of the lowest
+/// rank, of equal ones the leftmost. The lengths are added up. Source: tokenizers
+/// src/models/bpe/word.rs Word::merge_all
 class Merger {
  public:
   explicit Merger(const MergeTable& table) : table_(table) {}

@@ -19,8 +19,8 @@ struct Token {
 
 /// Turns pieces into tokens. Immutable; concurrent use is allowed.
 ///
-/// A model serves one chain of stages, which always hands it the same kind of pieces: characters, or
-/// bytes (Segment::bytes), each of which the vocabulary spells with its printable stand-in.
+/// A model serves one chain of stages, which always hands it the same kind of pieces: characters,
+/// or bytes (Segment::bytes), each of which the vocabulary spells with its printable stand-in.
 class Model {
  public:
   virtual ~Model() = default;

@@ -25,14 +25,18 @@ Vocabulary::Vocabulary(const std::vector<Entry>& entries, const std::string& whe
   }
   const uint64_t most = entries.size() * 2 + kMostHoles;
   if (top > most || letters > kMostLetters) {
-    throw FormatError(fmt::format(
-        "{}: a token id is out of range: expected below {} for {} tokens, got {}.", where, most,
-        entries.size(), top - 1));
+    throw FormatError(
+        fmt::format("{}: a token id is out of range: expected below {} for {} tokens, got {}.",
+                    where, most, entries.size(), top - 1));
   }
   texts_.resize(top);
   letters_.reserve(letters);
   slots_.assign(std::bit_ceil(entries.size() * 2 + 1), 0);
   for (const Entry& entry : entries) {
+    if (!is_valid_utf8(entry.token)) {
+      throw FormatError(
+          fmt::format("{}: token {} is not UTF-8: got {}.", where, entry.id, quote(entry.token)));
+    }
     Text& text = texts_[entry.id];
     if (text.used) {
       throw FormatError(fmt::format("{}: token id {} is used twice, by {} and {}.", where, entry.id,
@@ -48,7 +52,7 @@ Vocabulary::Vocabulary(const std::vector<Entry>& entries, const std::string& whe
 
 size_t Vocabulary::slot_of(std::string_view token) const {
   const size_t mask = slots_.size() - 1;
-  size_t slot = std::hash<std::string_view>{}(token) & mask;
+  size_t slot = std::hash<std::string_view>{}(token)&mask;
   while (slots_[slot] != 0 && text(slots_[slot] - 1) != token) slot = (slot + 1) & mask;
   return slot;
 }

@@ -114,9 +114,8 @@ SplitBehavior read_behavior(const JsonView& json) {
   if (name == "MergedWithPrevious") return SplitBehavior::kMergedWithPrevious;
   if (name == "MergedWithNext") return SplitBehavior::kMergedWithNext;
   if (name == "Contiguous") return SplitBehavior::kContiguous;
-  json.fail(
-      "expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous, got " +
-      quote(name));
+  json.fail("expected Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous, got " +
+            quote(name));
 }
 
 PreTokenizerPtr make_digits(const JsonView& json) {

@@ -1,5 +1,5 @@
-#include "peft/base/text.h"
 #include "peft/tokenizers/metaspace.h"
+#include "peft/base/text.h"
 #include "peft/tokenizers/pre_tokenizers/stages.h"
 #include "peft/tokenizers/unicode.h"
 

@@ -2,10 +2,10 @@
 
 #include <functional>
 #include <memory>
-#include <string>
+#include <string_view>
 #include <vector>
 
-#include "peft/base/json.h"
+#include "peft/tokenizers/json_view.h"
 #include "peft/tokenizers/segment.h"
 
 namespace peft::tokenizers {
@@ -19,17 +19,11 @@ class PreTokenizer {
 
 /// Reads the `pre_tokenizer` of a tokenizer.json.
 /// Throws: FormatError, UnsupportedError (unknown type).
-std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const Json& json, const std::string& where);
+std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const JsonView& json);
 
 /// What becomes of the text that a pattern matches.
 /// Source: tokenizers src/tokenizer/normalizer.rs SplitDelimiterBehavior
-enum class SplitBehavior {
-  kRemoved,
-  kIsolated,
-  kMergedWithPrevious,
-  kMergedWithNext,
-  kContiguous
-};
+enum class SplitBehavior { kRemoved, kIsolated, kMergedWithPrevious, kMergedWithNext, kContiguous };
 
 /// A stretch of a piece: a match of a pattern, or what lies between two matches.
 struct Stretch {

@@ -8,8 +8,7 @@ namespace {
 
 class PreTokenizerSequence : public PreTokenizer {
  public:
-  explicit PreTokenizerSequence(std::vector<PreTokenizerPtr> stages)
-      : stages_(std::move(stages)) {}
+  explicit PreTokenizerSequence(std::vector<PreTokenizerPtr> stages) : stages_(std::move(stages)) {}
 
   void apply(Segment& segment) const override {
     for (const PreTokenizerPtr& stage : stages_) {
@@ -22,17 +21,17 @@ class PreTokenizerSequence : public PreTokenizer {
   std::vector<PreTokenizerPtr> stages_;
 };
 
-PreTokenizerPtr make_stage(const JsonView& json);
-
 PreTokenizerPtr make_sequence(const JsonView& json) {
   std::vector<PreTokenizerPtr> stages;
   for (const JsonView& stage : json.at("pretokenizers").items()) {
-    stages.push_back(make_stage(stage));
+    stages.push_back(read_pre_tokenizer(stage));
   }
   return std::make_unique<PreTokenizerSequence>(std::move(stages));
 }
 
-PreTokenizerPtr make_stage(const JsonView& json) {
+}  // namespace
+
+std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const JsonView& json) {
   static const std::array<std::pair<std::string_view, PreTokenizerPtr (*)(const JsonView&)>, 11>
       makers{{{"Sequence", make_sequence},
               {"Split", make_split},
@@ -52,12 +51,6 @@ PreTokenizerPtr make_stage(const JsonView& json) {
     known.emplace_back(name);
   }
   fail_unknown_type(json, "pre-tokenizer", known);
-}
-
-}  // namespace
-
-std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const Json& json, const std::string& where) {
-  return make_stage({json, where});
 }
 
 }  // namespace peft::tokenizers

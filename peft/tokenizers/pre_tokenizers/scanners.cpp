@@ -73,7 +73,8 @@ size_t contraction(std::string_view text, size_t at, bool ignore_case) {
   }
 }
 
-/// `\s+(?!\S)|\s+`: white space up to the end, or all of it but the last character where more follows.
+/// `\s+(?!\S)|\s+`: white space up to the end, or all of it but the last character where more
+/// follows.
 size_t scan_space(std::string_view text, size_t at) {
   Walker walker(text, at);
   size_t last = at;

@@ -1,0 +1,60 @@
+#include <fmt/core.h>
+
+#include "peft/base/error.h"
+#include "peft/base/file.h"
+#include "peft/base/json_text.h"
+#include "peft/base/text.h"
+#include "peft/tokenizers/pipeline.h"
+
+namespace peft::tokenizers {
+namespace {
+
+constexpr int64_t kMost = INT32_MAX;
+
+std::optional<Truncation> read_truncation(const JsonView& json) {
+  if (!json.has("truncation")) return std::nullopt;
+  const JsonView part = json.at("truncation");
+  const std::string direction = part.string("direction", "Right");
+  if (direction != "Right" && direction != "Left") {
+    part.at("direction").fail("expected Right or Left, got " + quote(direction));
+  }
+  return Truncation{static_cast<size_t>(part.at("max_length").integer(kMost)),
+                    direction == "Right" ? Side::kRight : Side::kLeft};
+}
+
+PaddingStyle read_padding(const JsonView& json) {
+  if (!json.has("padding")) return {};
+  const JsonView part = json.at("padding");
+  return {part.has("pad_id") ? part.at("pad_id").integer(kMost) : 0,
+          part.has("pad_type_id") ? part.at("pad_type_id").integer(kMost) : 0};
+}
+
+}  // namespace
+
+std::shared_ptr<Tokenizer> Tokenizer::from_json(std::string_view text, const std::string& where) {
+  const Json root = parse_json(text, where);
+  const JsonView json(root, where);
+  Stages stages;
+  if (json.has("normalizer")) stages.normalizer = read_normalizer(json.at("normalizer"));
+  if (json.has("pre_tokenizer")) {
+    const JsonView part = json.at("pre_tokenizer");
+    stages.pre_tokenizer = read_pre_tokenizer(part);
+  }
+  stages.model = read_model(json.at("model"));
+  if (json.has("decoder")) stages.decoder = read_decoder(json.at("decoder"));
+  const auto added = json.has("added_tokens") ? read_added_tokens(json.at("added_tokens"))
+                                              : std::vector<AddedToken>{};
+  auto tokenizer = std::make_shared<Pipeline>(std::move(stages), added);
+  if (json.has("post_processor")) {
+    tokenizer->set_processor(read_processor(json.at("post_processor"), *tokenizer));
+  }
+  tokenizer->set_truncation(read_truncation(json));
+  tokenizer->set_padding(read_padding(json));
+  return tokenizer;
+}
+
+std::shared_ptr<Tokenizer> Tokenizer::from_file(const std::filesystem::path& file) {
+  return from_json(read_text_file(file), file.string());
+}
+
+}  // namespace peft::tokenizers
