@@ -19,6 +19,7 @@ import argparse
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -178,6 +179,9 @@ def main():
         for wheel in wheels_for(arguments.parts):
             print(wheel.size, wheel.requirement)
         return
+    if platform.machine() != "x86_64" and set(arguments.parts) & {"torch", "wheel"}:
+        fail(f"the pinned libtorch is for x86_64, this machine is {platform.machine()}. "
+             "Set TORCH_ROOT to a libtorch of your own (see docs/dependencies.md).")
     DEPS.mkdir(exist_ok=True)
     (CACHE / "wheels").mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w") as lock:
