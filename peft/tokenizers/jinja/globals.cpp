@@ -63,7 +63,8 @@ Value make_dict(Call& call) { return Value::dict(fields_of(call)); }
 
 Value make_namespace(Call& call) {
   std::map<std::string, Value> fields;
-  for (const auto& [key, value] : fields_of(call).entries()) {
+  const auto given = fields_of(call);
+  for (const auto& [key, value] : given.entries()) {
     if (!key.is_string()) wrong_type("namespace", "keys of type str", key);
     fields.insert_or_assign(key.text(), value);
   }
