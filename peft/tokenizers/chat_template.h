@@ -12,8 +12,8 @@ namespace peft::tokenizers {
 
 struct RenderOptions {
   bool add_generation_prompt = false;
-  Json tools = {};         // null: none
-  Json variables = {};     // further top-level names (bos_token, eos_token, ...), an object
+  Json tools = {};      // null: none
+  Json variables = {};  // further top-level names (bos_token, eos_token, ...), an object
 };
 
 /// What a template makes of a conversation.
@@ -23,8 +23,8 @@ struct Rendered {
   std::vector<std::pair<size_t, size_t>> generation;
 };
 
-/// A chat template: a Jinja2 program as Hugging Face checkpoints carry it (sandboxed, with limits on
-/// steps, depth and output, as a template is untrusted input).
+/// A chat template: a Jinja2 program as Hugging Face checkpoints carry it (sandboxed, with limits
+/// on steps, depth and output, as a template is untrusted input).
 class ChatTemplate {
  public:
   /// Throws: FormatError with line number where the source cannot be parsed.

@@ -105,7 +105,7 @@ Value Interpreter::sliced(const Value& object, const Expr& slice) {
     if (!slice.args[i]) continue;
     const Value value = evaluate(*slice.args[i]);
     if (value.is_none()) continue;
-    if (!value.is_integer()) return Value::undefined("a slice's bounds are not integers");
+    if (!value.is_integer()) wrong_type("a slice's bound", "int", value);
     bounds[i] = value.integer();
   }
   check_defined(object);

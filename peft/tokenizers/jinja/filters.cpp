@@ -14,14 +14,21 @@ Function find_filter(std::string_view name) {
   return nullptr;
 }
 
-Value follow(Engine& engine, Value value, const Value& path) {
+Value follow(Engine& engine, Value value, const Value& path, const Value* fallback) {
   if (path.is_none()) return value;
-  if (!path.is_string()) return engine.item(value, path);
+  const auto step = [&](const Value& key) {
+    value = engine.item(value, key);
+    if (fallback != nullptr && value.is_undefined()) value = *fallback;
+  };
+  if (!path.is_string()) {
+    step(path);
+    return value;
+  }
   for (const std::string& part : split(path.text(), '.')) {
     int64_t number = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
     const bool numeric = error == std::errc() && end == part.data() + part.size() && number >= 0;
-    value = engine.item(value, numeric ? Value(number) : Value(part));
+    step(numeric ? Value(number) : Value(part));
   }
   return value;
 }

@@ -14,7 +14,7 @@ using FunctionTable = std::unordered_map<std::string_view, Function>;
 const FunctionTable& text_filters();
 const FunctionTable& list_filters();
 
-/// Follows "a.b.0" into a value.
-Value follow(Engine& engine, Value value, const Value& path);
+/// Follows "a.b.0" into a value; `fallback` stands in wherever a part is undefined.
+Value follow(Engine& engine, Value value, const Value& path, const Value* fallback = nullptr);
 
 }  // namespace peft::jinja

@@ -284,9 +284,8 @@ Value map(Call& call) {
   if (call.args.size() == 1 && !call.keywords.empty()) {
     const Bound bound(call, {"value", "attribute", "default"});
     for (const Value& item : call.engine.iterate(bound.required(0))) {
-      Value result = follow(call.engine, item, bound.required(1));
-      if (result.is_undefined() && bound.has(2)) result = bound.required(2);
-      results.push_back(std::move(result));
+      const Value* fallback = bound.has(2) ? &bound.required(2) : nullptr;
+      results.push_back(follow(call.engine, item, bound.required(1), fallback));
     }
     return Value::generator(std::move(results));
   }

@@ -275,9 +275,10 @@ Value round_filter(Call& call) {
   const int64_t precision = bound.integer(1, 0);
   const std::string method = bound.text(2, "common");
   if (method == "common") {
+    if (!value.is_integer()) return rounded(value.number(), precision);
     // Python's round() of an int is an int.
-    if (value.is_integer() && precision >= 0) return value.integer();
-    return rounded(value.number(), precision);
+    if (precision >= 0) return value.integer();
+    return whole(rounded(value.number(), precision)).value_or(0);
   }
   if (method != "ceil" && method != "floor")
     throw ConfigError("chat template: round: method: expected 'common', 'ceil' or 'floor'.");

@@ -84,7 +84,7 @@ class Lexer {
     if (!data.empty()) push(TokenKind::kData, data);
     move(tag - at_);
     const size_t opening = sign == '-' || sign == '+' ? 3 : 2;
-    if (kind == '#') return read_comment();
+    if (kind == '#') return read_comment(opening);
     if (kind == '%' && read_raw(opening)) return;
     push(kind == '{' ? TokenKind::kVariableBegin : TokenKind::kBlockBegin, "");
     move(opening);
@@ -110,11 +110,11 @@ class Lexer {
     if (sign != '+' && trim && starts("\n")) move(1);
   }
 
-  void read_comment() {
+  void read_comment(size_t opening) {
     const int line = line_;
-    const size_t end = text_.find("#}", at_ + 2);
+    const size_t end = text_.find("#}", at_ + opening);
     if (end == std::string::npos) fail_at(line, "a comment {# has no end #}");
-    const char sign = end > at_ + 2 ? text_[end - 1] : ' ';
+    const char sign = end > at_ + opening ? text_[end - 1] : ' ';
     move(end + 2 - at_);
     after_tag(sign, true);
   }

@@ -2,6 +2,7 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
 #include <cctype>
 #include <charconv>
 #include <cstdlib>
@@ -138,7 +139,9 @@ NumberLiteral scan_number(std::string_view text, bool float_allowed) {
   if (fraction > 0)
     return {
         .bytes = whole + fraction, .is_float = true, .real = std::strtod(digits.c_str(), nullptr)};
-  return integer_of(digits, 10, whole);
+  if (text[0] != '0') return integer_of(digits, 10, whole);
+  // 0777 is no number: only zeros may follow a leading zero.
+  return {.bytes = std::min(text.find_first_not_of("0_"), text.size())};
 }
 
 size_t scan_name(std::string_view text) {

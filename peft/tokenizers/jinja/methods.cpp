@@ -11,6 +11,7 @@ namespace {
 
 Value dict_get(Call& call) {
   const Bound bound(call, {"self", "key", "default"});
+  if (!call.keywords.empty()) throw ConfigError("chat template: get: it takes no keywords.");
   const Value* value = bound.required(0).dict()->find(bound.required(1));
   return value != nullptr ? *value : bound.get(2, Value::none());
 }

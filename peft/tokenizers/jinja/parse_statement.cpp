@@ -157,6 +157,7 @@ void Parser::end_block() { expect(TokenKind::kBlockEnd, "'%}'"); }
 
 void Parser::parse_for(Statement& statement) {
   statement.target = parse_target(false);
+  if (statement.target.name == "loop") fail("cannot assign to 'loop' in a for loop");
   expect_name("in");
   statement.expressions.push_back(parse_tuple({.conditional = false, .end_name = "recursive"}));
   statement.expressions.push_back(skip_name("if") ? parse_expression() : nullptr);

@@ -88,7 +88,13 @@ Value is_test(Call& call) {
 }  // namespace
 
 Function find_test(std::string_view name) {
-  static const FunctionTable kTable = {{"boolean", boolean},
+  static const FunctionTable kTable = {{"==", comparison<'=', '='>},
+                                       {"!=", comparison<'!', '='>},
+                                       {"<", comparison<'<'>},
+                                       {"<=", comparison<'<', '='>},
+                                       {">", comparison<'>'>},
+                                       {">=", comparison<'>', '='>},
+                                       {"boolean", boolean},
                                        {"callable", callable},
                                        {"defined", defined},
                                        {"divisibleby", divisible_by},
