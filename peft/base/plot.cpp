@@ -40,6 +40,7 @@ int digits_for(double step) {
 }
 
 std::string tick_label(double value, double step) {
+  if (value == 0 && step >= 1e3) return "0";
   const double size = std::max(std::abs(value), step);
   if (size >= 1e9 || step < 1e-6) return fmt::format("{:.3g}", value);
   if (step >= 1e6) return fmt::format("{:.{}f}M", value / 1e6, digits_for(step / 1e6));
