@@ -25,8 +25,8 @@ struct QuickstartOptions {
   std::filesystem::path output_dir = "runs/quickstart";
   std::string dtype = "auto";
   double learning_rate = 5e-4;
-  int64_t per_device_train_batch_size = 8;
-  double num_train_epochs = 2;
+  int64_t per_device_train_batch_size = 4;
+  double num_train_epochs = 1;
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;
