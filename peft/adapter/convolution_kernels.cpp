@@ -40,7 +40,7 @@ Tensor convolution(const Tensor& x, const Tensor& weight, const OptionalTensor& 
   auto input = seen_or_same(x, CallKind::kConvolution, op);
   auto offset = seen_or_same(bias, CallKind::kConvolution, op);
   auto road = fast_road(input, weight, CallKind::kConvolution, op);
-  if (!road || road.transposed || road.weight.dim() != N + 2) {
+  if (!road || road.transposed || road.weight.dim() != static_cast<int64_t>(N) + 2) {
     return call<N>(input, seen_or_same(weight, CallKind::kConvolution, op), offset, stride, padding,
                    dilation, groups);
   }
@@ -54,7 +54,10 @@ Tensor convolution(const Tensor& x, const Tensor& weight, const OptionalTensor& 
     TORCH_CHECK(padding == "valid", op, ": padding must be 'valid' or 'same', got '", padding, "'");
     asked.padding.assign(N, 0);
   }
-  return road.layer->convolution(input, road.weight, offset, asked);
+  bool is_batch = input.dim() == static_cast<int64_t>(N) + 2;
+  auto y =
+      road.layer->convolution(is_batch ? input : input.unsqueeze(0), road.weight, offset, asked);
+  return is_batch ? y : y.squeeze(0);
 }
 
 template <size_t N>

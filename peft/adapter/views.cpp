@@ -16,11 +16,12 @@ bool is_plain_strided(const at::Tensor& tensor) {
          !tensor.is_neg();
 }
 
-// What a view shows follows from its geometry, whichever operator made it.
-Form form_of(const at::Tensor& view, const at::Tensor& whole) {
-  if (!is_plain_strided(view) || !is_plain_strided(whole) ||
-      view.scalar_type() != whole.scalar_type() || view.dim() != whole.dim() ||
-      view.storage_offset() != whole.storage_offset()) {
+// What a view shows follows from its geometry, whichever operators made it, as long as none of them
+// looked at the bits as another type.
+Form form_of(const at::Tensor& view, const at::Tensor& source, const at::Tensor& whole) {
+  if (!is_plain_strided(view) || !is_plain_strided(source) || !is_plain_strided(whole) ||
+      view.scalar_type() != whole.scalar_type() || source.scalar_type() != whole.scalar_type() ||
+      view.dim() != whole.dim() || view.storage_offset() != whole.storage_offset()) {
     return Form::kView;
   }
   if (view.sizes() == whole.sizes() && view.strides() == whole.strides()) return Form::kAlias;
@@ -63,17 +64,26 @@ at::Tensor transpose(const at::Tensor& weight) {
   return below;
 }
 
+// libtorch copies the tag as it does for data(). Unlike data(), a detached weight is read as the
+// model sees it in arithmetic too; and a detached view must not lead back to the base's gradient.
 at::Tensor detach(const at::Tensor& weight) {
-  BelowTags below;
-  auto out = at::detach(weight);
-  // libtorch copies the tag as it does for data(); unlike data(), a detached weight is read as the
-  // model sees it in arithmetic too.
-  if (auto* state = find(out); state && state->form == Form::kWhole) {
-    auto own = c10::make_intrusive<TagState>();
-    own->entries = state->entries;
-    own->origin = state->origin;
-    put(out, std::move(own));
+  at::Tensor out;
+  {
+    BelowTags below;
+    out = at::detach(weight);
   }
+  auto* from = find(weight);
+  if (!from) {
+    strip(out);
+    return out;
+  }
+  auto state = c10::make_intrusive<TagState>();
+  state->entries = from->entries;
+  state->origin = from->origin;
+  state->form = from->form;
+  state->replay = from->replay;
+  if (from->form != Form::kWhole) state->whole = from->whole.detach();
+  put(out, std::move(state));
   return out;
 }
 
@@ -102,7 +112,7 @@ void tag_copy(const at::Tensor& copy, const at::Tensor& source) {
 
 void tag_view(const at::Tensor& view, const at::Tensor& source, Replay replay) {
   const at::Tensor& whole = whole_of(source);
-  auto state = view_state(form_of(view, whole), whole);
+  auto state = view_state(form_of(view, source, whole), whole);
   if (state->form == Form::kView) state->replay = after(source, std::move(replay));
   put(view, std::move(state));
 }
@@ -115,7 +125,10 @@ void settle_copy(const at::Tensor& written) {
   auto value = entry ? seen(whole, CallKind::kOther, "a write to a copy") : at::Tensor();
   strip(whole);
   strip(written);
-  if (value.defined()) whole.copy_(value);
+  if (!value.defined()) return;
+  whole.copy_(value);
+  // A view learns of its base's new history when it is asked; a write to it does not ask.
+  if (!written.is_same(whole)) written.grad_fn();
 }
 
 void register_view_kernels(torch::Library& aten) {
