@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "cli/gguf_tokenizer_json.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
 #include "peft/formats/checkpoint_writer.h"
@@ -55,7 +56,12 @@ MergedReport write_merged_checkpoint(const std::filesystem::path& folder,
                                  .generation_config = origin.generation_config(),
                                  .tokenizer_config = origin.tokenizer_config(),
                                  .chat_template = origin.chat_template()};
-  if (const auto file = origin.tokenizer_file()) parts.tokenizer = read_text_file(*file);
+  if (const auto file = origin.tokenizer_file()) {
+    parts.tokenizer = read_text_file(*file);
+  } else if (auto files = tokenizer_files_of_gguf(origin.gguf_metadata(), origin.path().string())) {
+    parts.tokenizer = std::move(files->tokenizer);
+    parts.tokenizer_config = std::move(files->config);
+  }
   std::filesystem::create_directories(folder);
   formats::write_checkpoint(folder, weights, parts);
   return {.tensors = weights.size(), .has_tokenizer = parts.tokenizer.has_value()};
