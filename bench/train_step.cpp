@@ -65,7 +65,8 @@ double bare_products(const peft::LanguageModel& model, int64_t rows, int64_t hea
   for (const auto& item : model->named_parameters()) {
     const auto& w = item.value();
     if (w.dim() != 2 || item.key().find("lora_") != std::string::npos) continue;
-    if (item.key().find("embed_tokens") != std::string::npos) continue;
+    const auto& name = item.key();
+    if (name.find("embed_tokens") != std::string::npos || name == "lm_head.weight") continue;
     ++shapes[{w.size(0), w.size(1)}];
   }
   const auto options = at::TensorOptions().dtype(model->head_weight().scalar_type());

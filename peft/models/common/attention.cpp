@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "peft/tensor/product_dtype.h"
+
 namespace peft {
 namespace {
 
@@ -17,6 +19,13 @@ at::Tensor repeat_heads(const at::Tensor& x, int64_t groups) {
 at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                   const AttentionMask& mask, const AttentionOptions& options) {
   const auto b = query.size(0), h = query.size(1), t = query.size(2), d = query.size(3);
+  const auto dtype = query.is_cpu() ? product_dtype(query.scalar_type(), t) : query.scalar_type();
+  if (dtype != query.scalar_type()) {
+    auto wide = mask;
+    if (wide.additive.defined()) wide.additive = wide.additive.to(dtype);
+    return attend(query.to(dtype), key.to(dtype), value.to(dtype), wide, options)
+        .to(query.scalar_type());
+  }
   const auto groups = h / key.size(1);
   std::optional<at::Tensor> additive;
   if (mask.additive.defined()) additive = mask.additive;

@@ -9,6 +9,8 @@
 
 #include "peft/models/common/checkpointing.h"
 #include "peft/models/common/fused.h"
+#include "peft/models/common/project.h"
+#include "peft/tensor/product_dtype.h"
 #include "peft/tensor/tag_key.h"
 
 namespace peft {
@@ -44,13 +46,15 @@ double chunk_loss(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
 
 struct FrozenHead : torch::autograd::Function<FrozenHead> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
-                            const at::Tensor& weight, const at::Tensor& rows,
+                            const at::Tensor& given, const at::Tensor& rows,
                             const at::Tensor& labels) {
     const bool gradient = hidden.requires_grad();
-    const auto picked = hidden.index_select(0, rows);  // [M, I]
+    const auto dtype = product_dtype(hidden.scalar_type(), rows.size(0));
+    const auto weight = given.to(dtype);
+    const auto picked = hidden.index_select(0, rows).to(dtype);  // [M, I]
     auto slope = gradient ? at::empty_like(picked) : at::Tensor();
     const auto count = rows.size(0), chunk = chunk_rows(weight.size(0));
-    auto buffer = at::empty({std::min(chunk, count), weight.size(0)}, hidden.options());
+    auto buffer = at::empty({std::min(chunk, count), weight.size(0)}, picked.options());
     double loss = 0;
     for (int64_t start = 0; start < count; start += chunk) {
       const auto size = std::min(chunk, count - start);
@@ -61,7 +65,7 @@ struct FrozenHead : torch::autograd::Function<FrozenHead> {
       auto out = slope.narrow(0, start, size);
       at::mm_out(out, logits, weight);
     }
-    if (gradient) context->save_for_backward({slope, rows});
+    if (gradient) context->save_for_backward({slope.to(hidden.scalar_type()), rows});
     context->saved_data["count"] = hidden.size(0);
     return at::scalar_tensor(loss, hidden.options().dtype(at::kFloat));
   }
@@ -87,7 +91,7 @@ at::Tensor recomputed_sum(const at::Tensor& hidden, const at::Tensor& weight,
     const auto label = labels.narrow(0, start, size);
     loss = loss + checkpoint(
                       [weight, label](const at::Tensor& x) {
-                        const auto logits = at::linear(x, weight).to(at::kFloat);
+                        const auto logits = project(x, weight).to(at::kFloat);
                         return at::cross_entropy_loss(logits, label, {}, at::Reduction::Sum);
                       },
                       picked.narrow(0, start, size));

@@ -3,15 +3,16 @@
 
 #include <cmath>
 
+#include "peft/models/common/project.h"
 #include "peft/models/common/swiglu.h"
 #include "peft/models/llama/model.h"
 
 namespace peft::llama {
 namespace {
 
-// at::linear and not the layer's forward: the weight may carry an adapter, which sees this call.
+// Not the layer's own forward: the weight may carry an adapter, which sees this call.
 at::Tensor project(const at::Tensor& x, const torch::nn::Linear& layer) {
-  return at::linear(x, layer->weight, layer->bias);
+  return peft::project(x, layer->weight, layer->bias);
 }
 
 }  // namespace

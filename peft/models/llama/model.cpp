@@ -8,6 +8,7 @@
 #include "peft/base/error.h"
 #include "peft/models/common/checkpointing.h"
 #include "peft/models/common/growing_cache.h"
+#include "peft/models/common/project.h"
 
 namespace peft::llama {
 
@@ -86,7 +87,7 @@ at::Tensor LlamaForCausalLMImpl::hidden_states(const LanguageModelInput& input) 
 }
 
 at::Tensor LlamaForCausalLMImpl::head(const at::Tensor& hidden) {
-  return at::linear(hidden, head_weight());
+  return project(hidden, head_weight());
 }
 
 at::Tensor LlamaForCausalLMImpl::head_weight() const {

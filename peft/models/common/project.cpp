@@ -1,0 +1,50 @@
+#include "peft/models/common/project.h"
+
+#include <ATen/ATen.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "peft/tensor/product_dtype.h"
+#include "peft/tensor/tag_key.h"
+
+namespace peft {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+std::optional<at::Tensor> optional(const at::Tensor& x) {
+  return x.defined() ? std::optional<at::Tensor>(x) : std::nullopt;
+}
+
+// The frozen weight is converted again in backward rather than kept: two copies of every weight
+// would be more than the model itself.
+struct WideProduct : torch::autograd::Function<WideProduct> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
+                            const std::optional<at::Tensor>& bias) {
+    context->save_for_backward({weight});
+    std::optional<at::Tensor> wide_bias;
+    if (bias.has_value()) wide_bias = bias->to(at::kFloat);
+    const auto y = at::linear(x.to(at::kFloat), weight.to(at::kFloat), wide_bias);
+    return y.to(x.scalar_type());
+  }
+  static variable_list backward(AutogradContext* context, variable_list gradients) {
+    const auto weight = context->get_saved_variables()[0];
+    const auto& gradient = gradients[0];
+    const auto dx = at::matmul(gradient.to(at::kFloat), weight.to(at::kFloat));
+    return {dx.to(gradient.scalar_type()), at::Tensor(), at::Tensor()};
+  }
+};
+
+bool trained(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
+
+}  // namespace
+
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const auto rows = x.numel() / std::max<int64_t>(1, x.size(-1));
+  const bool wide = x.is_cpu() && x.scalar_type() == weight.scalar_type() && !is_tagged(weight) &&
+                    product_dtype(x.scalar_type(), rows) != x.scalar_type();
+  if (!wide || trained(weight) || trained(bias)) return at::linear(x, weight, optional(bias));
+  return WideProduct::apply(x, weight, optional(bias));
+}
+
+}  // namespace peft
