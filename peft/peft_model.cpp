@@ -117,12 +117,8 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const st
   return result;
 }
 
-void PeftModel::set_adapter(const std::string& adapter, bool inference_mode) {
-  tuner_->set_active({adapter}, inference_mode);
-}
-
-void PeftModel::set_adapter(const std::vector<std::string>& adapters, bool inference_mode) {
-  tuner_->set_active(adapters, inference_mode);
+void PeftModel::set_adapter(const AdapterNames& adapters, bool inference_mode) {
+  tuner_->set_active(adapters.list(), inference_mode);
 }
 
 void PeftModel::set_requires_grad(const std::string& adapter, bool requires_grad) {

@@ -5,6 +5,7 @@
 #include <torch/nn/pimpl.h>
 
 #include <filesystem>
+#include <initializer_list>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -44,6 +45,19 @@ struct LoadAdapterOptions {
 struct SaveOptions {
   /// Empty: all adapters.
   std::vector<std::string> selected_adapters = {};
+};
+
+/// One adapter or several: "default", {"first", "second"}.
+class AdapterNames {
+ public:
+  AdapterNames(const char* name) : names_{name} {}
+  AdapterNames(std::string name) : names_{std::move(name)} {}
+  AdapterNames(std::initializer_list<std::string> names) : names_(names) {}
+  AdapterNames(std::vector<std::string> names) : names_(std::move(names)) {}
+  const std::vector<std::string>& list() const { return names_; }
+
+ private:
+  std::vector<std::string> names_;
 };
 
 template <typename Holder>
@@ -109,8 +123,7 @@ class PeftModel {
                           const LoadAdapterOptions& options = {});
 
   /// Activates one adapter, or several that are then added up in this order.
-  void set_adapter(const std::string& adapter, bool inference_mode = false);
-  void set_adapter(const std::vector<std::string>& adapters, bool inference_mode = false);
+  void set_adapter(const AdapterNames& adapters, bool inference_mode = false);
   void set_requires_grad(const std::string& adapter, bool requires_grad = true);
 
   /// Throws: NotFoundError; ConfigError where it is merged.

@@ -220,49 +220,8 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
          " but no modules were excluded. Please check that exclude_modules was set correctly.");
   }
   try {
-    for (const ModuleEntry& module : matches.targeted) {
-      plan.targeted.push_back(module.name);
-      bool known = false;
-      for (Attachment& attachment : attachments_) {
-        const Site& site = attachment.found.site;
-        const bool belongs =
-            site.module_name == module.name || (site.kind == SiteKind::kAttentionOutput &&
-                                                parent_name(site.module_name) == module.name);
-        if (!belongs) continue;
-        known = true;
-        if (attachment.layer->has(adapter)) continue;
-        attachment.layer->add(adapter, config,
-                              adapter_dtype(site.dtype, options.autocast_adapter_dtype));
-        plan.extended.push_back(attachment.layer.get());
-      }
-      if (known) continue;
-      for (FoundSite& found : sites_of(module)) {
-        settle_fan_in(fields, found.site);
-        const auto layer = method_.make_layer(found.site);
-        layer->add(adapter, config,
-                   adapter_dtype(found.site.dtype, options.autocast_adapter_dtype));
-        plan.created.push_back({.found = std::move(found), .layer = layer});
-      }
-    }
-    if (fields.modules_to_save && *fields.modules_to_save) {
-      const auto names = **fields.modules_to_save;
-      for (const ModuleEntry& module : find_modules_to_save(modules, names)) {
-        const auto known = std::find_if(saved_.begin(), saved_.end(), [&](const auto& saved) {
-          return saved->module().name == module.name;
-        });
-        if (known != saved_.end()) {
-          (*known)->add(adapter);
-          plan.saved_again.push_back(known->get());
-          continue;
-        }
-        std::vector<ModuleEntry> below;
-        for (const ModuleEntry& part : modules) {
-          if (lies_under(part.name, module.name)) below.push_back(part);
-        }
-        plan.saved.push_back(std::make_unique<SavedModule>(module, below));
-        plan.saved.back()->add(adapter);
-      }
-    }
+    plan_sites(plan, matches.targeted, adapter, config, options);
+    plan_saved(plan, modules, adapter, fields);
   } catch (...) {
     roll_back(plan, adapter);
     throw;
@@ -270,6 +229,57 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
   warn_of_unused_patterns(fields.rank_pattern, "rank_pattern", plan.targeted);
   warn_of_unused_patterns(fields.alpha_pattern, "alpha_pattern", plan.targeted);
   return plan;
+}
+
+void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
+                       const std::string& adapter, PeftConfig& config,
+                       const InjectOptions& options) {
+  const auto dtype_at = [&](const Site& site) {
+    return adapter_dtype(site.dtype, options.autocast_adapter_dtype);
+  };
+  for (const ModuleEntry& module : targeted) {
+    plan.targeted.push_back(module.name);
+    bool known = false;
+    for (Attachment& attachment : attachments_) {
+      const Site& site = attachment.found.site;
+      const bool belongs =
+          site.module_name == module.name ||
+          (site.kind == SiteKind::kAttentionOutput && parent_name(site.module_name) == module.name);
+      if (!belongs) continue;
+      known = true;
+      if (attachment.layer->has(adapter)) continue;
+      attachment.layer->add(adapter, config, dtype_at(site));
+      plan.extended.push_back(attachment.layer.get());
+    }
+    if (known) continue;
+    for (FoundSite& found : sites_of(module)) {
+      settle_fan_in(config.shared(), found.site);
+      const auto layer = method_.make_layer(found.site);
+      layer->add(adapter, config, dtype_at(found.site));
+      plan.created.push_back({.found = std::move(found), .layer = layer});
+    }
+  }
+}
+
+void Tuner::plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules,
+                       const std::string& adapter, const SharedFields& fields) {
+  if (fields.modules_to_save == nullptr || !*fields.modules_to_save) return;
+  for (const ModuleEntry& module : find_modules_to_save(modules, **fields.modules_to_save)) {
+    const auto known = std::find_if(saved_.begin(), saved_.end(), [&](const auto& saved) {
+      return saved->module().name == module.name;
+    });
+    if (known != saved_.end()) {
+      (*known)->add(adapter);
+      plan.saved_again.push_back(known->get());
+      continue;
+    }
+    std::vector<ModuleEntry> below;
+    for (const ModuleEntry& part : modules) {
+      if (lies_under(part.name, module.name)) below.push_back(part);
+    }
+    plan.saved.push_back(std::make_unique<SavedModule>(module, below));
+    plan.saved.back()->add(adapter);
+  }
 }
 
 void Tuner::attach(Plan& plan, const std::string&) {

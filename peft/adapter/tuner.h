@@ -111,6 +111,10 @@ class Tuner {
   struct Plan;
   class FileNames;
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
+  void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
+                  PeftConfig& config, const InjectOptions& options);
+  void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
+                  const SharedFields& fields);
   void attach(Plan& plan, const std::string& adapter);
   void roll_back(Plan& plan, const std::string& adapter);
   void attach_saved(SavedModule& saved, const SharedWeights& shared);

@@ -120,6 +120,12 @@ Tensor LoraLayer::delta_of(const std::string& name, const Tensor&) const {
       return at::mm(adapter.b, adapter.a).t() * adapter.scaling;
     case SiteKind::kConvolution:
       return convolution_delta(adapter) * adapter.scaling;
+    case SiteKind::kAttentionOutput: {
+      // Python folds this one in twice, the second time behind autograd's back: files that were
+      // trained there mean that.
+      const Tensor once = at::mm(adapter.b, adapter.a) * adapter.scaling;
+      return once + once.detach();
+    }
     default:
       return at::mm(adapter.b, adapter.a) * adapter.scaling;
   }
@@ -155,6 +161,13 @@ Tensor LoraLayer::add_linear(Tensor y, const Tensor& x) const {
 
 Tensor LoraLayer::linear(const Tensor& x, const Tensor& weight,
                          const std::optional<Tensor>& bias) const {
+  if (site().kind == SiteKind::kAttentionOutput) {
+    Tensor y = at::linear(x, weight + delta(weight).to(weight.scalar_type()), bias);
+    for (const LoraAdapter* adapter : running_) {
+      if (adapter->bias.defined()) y = y + (adapter->bias * adapter->scaling).to(y.scalar_type());
+    }
+    return y;
+  }
   const bool simple = running_.size() == 1 && !running_[0]->bias.defined() &&
                       x.scalar_type() == weight.scalar_type() && x.is_floating_point() &&
                       x.layout() == at::kStrided && weight.layout() == at::kStrided &&
@@ -170,6 +183,10 @@ Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
   // A weight [O, I] that is multiplied as it lies: x [..., O] W is x (W + s B A).
   const std::string reason = input_dependence();
   if (!reason.empty()) throw UnsupportedError(parameter_name() + ": " + reason + ".");
+  if (site().kind == SiteKind::kAttentionOutput) {
+    const Tensor product = at::matmul(x, weight + delta(weight).to(weight.scalar_type()));
+    return bias && bias->defined() ? product + *bias : product;
+  }
   Tensor y = at::matmul(x, weight);
   for (const LoraAdapter* adapter : running_) {
     const Tensor low = at::matmul(x, adapter->b.to(x.scalar_type()));

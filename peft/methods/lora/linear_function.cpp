@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "peft/tensor/product_dtype.h"
+
 namespace peft::lora {
 namespace {
 
@@ -16,11 +18,17 @@ struct Product {
   Tensor keep;  // [N, I] scaled mask; undefined without dropout
 };
 
-Product product(const Tensor& rows, const Tensor& weight, const Tensor& bias,
+// The dtype that the products of these rows are made in; on the CPU it may be wider than theirs.
+at::ScalarType working_dtype(const Tensor& rows) {
+  return rows.is_cpu() ? product_dtype(rows.scalar_type(), rows.size(0)) : rows.scalar_type();
+}
+
+Product product(const Tensor& given, const Tensor& weight, const Tensor& bias,
                 const LinearUpdate& update) {
-  const auto dtype = rows.scalar_type();
+  const auto dtype = working_dtype(given);
+  const Tensor rows = given.to(dtype), w = weight.to(dtype).t();
   Product out;
-  out.y = bias.defined() ? at::addmm(bias, rows, weight.t()) : at::mm(rows, weight.t());
+  out.y = bias.defined() ? at::addmm(bias.to(dtype), rows, w) : at::mm(rows, w);
   Tensor seen = rows;
   if (update.dropout > 0.0) {
     out.keep = at::empty_like(rows).bernoulli_(1.0 - update.dropout);
@@ -29,6 +37,7 @@ Product product(const Tensor& rows, const Tensor& weight, const Tensor& bias,
   }
   out.low = at::mm(seen, update.a.to(dtype).t());
   out.y.addmm_(out.low, update.b.to(dtype).t(), 1, update.scaling);
+  out.y = out.y.to(given.scalar_type());
   return out;
 }
 
@@ -46,12 +55,15 @@ enum Input { kX, kWeight, kBias, kA, kB, kScaling, kDropout, kInputs };
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
-                        const Tensor& bias, const Tensor& a, const Tensor& b, double scaling,
-                        double dropout) {
-    Product out = product(as_rows(x), weight, bias, {a, b, scaling, dropout});
+                        const std::optional<Tensor>& bias, const Tensor& a, const Tensor& b,
+                        double scaling, double dropout) {
+    const Tensor offset = bias.value_or(Tensor());
+    Product out = product(as_rows(x), weight, offset, {a, b, scaling, dropout});
     context->save_for_backward({x, weight, a, b, out.low, out.keep});
     context->saved_data["scaling"] = scaling;
-    return out.y.view(output_shape(x, weight));
+    context->saved_data["bias_learns"] = offset.defined() && offset.requires_grad();
+    // Not a view to autograd: modules add their bias in place.
+    return at::_unsafe_view(out.y, output_shape(x, weight));
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
@@ -60,16 +72,16 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     const double scaling = context->saved_data["scaling"].toDouble();
     variable_list out(kInputs);
     if (!gradients[0].defined()) return out;
-    const auto dtype = x.scalar_type();
-    const Tensor rows = as_rows(x);
+    const auto dtype = working_dtype(as_rows(x));
+    const Tensor rows = as_rows(x).to(dtype);
     const Tensor dy = as_rows(gradients[0]).to(dtype);  // [N, O]
     // What forward kept of x Aᵀ has no graph of its own: a second derivative needs it anew.
     const bool again = at::GradMode::is_enabled();
     const Tensor seen = keep.defined() ? rows * keep : rows;              // [N, I]
     const Tensor low = again ? at::mm(seen, a.to(dtype).t()) : saved[4];  // [N, R]
     const Tensor dlow = at::mm(dy, b.to(dtype)) * scaling;                // [N, R]
-    if (context->needs_input_grad(kX)) {
-      Tensor dx = at::mm(dy, weight);  // [N, I]
+    if (x.requires_grad()) {
+      Tensor dx = at::mm(dy, weight.to(dtype));  // [N, I]
       if (keep.defined()) {
         dx = dx + at::mm(dlow, a.to(dtype)) * keep;
       } else if (again) {
@@ -77,12 +89,13 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
       } else {
         dx.addmm_(dlow, a.to(dtype));
       }
-      out[kX] = dx.view(x.sizes());
+      out[kX] = dx.to(x.scalar_type()).view(x.sizes());
     }
-    if (context->needs_input_grad(kWeight)) out[kWeight] = at::mm(dy.t(), rows);
-    if (context->needs_input_grad(kBias)) out[kBias] = dy.sum(0);
-    if (context->needs_input_grad(kA)) out[kA] = at::mm(dlow.t(), seen).to(a.scalar_type());
-    if (context->needs_input_grad(kB)) {
+    if (weight.requires_grad()) out[kWeight] = at::mm(dy.t(), rows).to(weight.scalar_type());
+    if (context->saved_data["bias_learns"].toBool())
+      out[kBias] = dy.sum(0).to(gradients[0].scalar_type());
+    if (a.requires_grad()) out[kA] = at::mm(dlow.t(), seen).to(a.scalar_type());
+    if (b.requires_grad()) {
       out[kB] = (at::mm(dy.t(), low) * scaling).to(b.scalar_type());
     }
     return out;
@@ -100,7 +113,8 @@ Tensor lora_linear(const Tensor& x, const Tensor& weight, const std::optional<Te
   if (!learns) {
     return product(as_rows(x), weight, offset, update).y.view(output_shape(x, weight));
   }
-  return LoraLinear::apply(x, weight, offset, update.a, update.b, update.scaling, update.dropout);
+  const auto given = offset.defined() ? std::optional(offset) : std::nullopt;
+  return LoraLinear::apply(x, weight, given, update.a, update.b, update.scaling, update.dropout);
 }
 
 }  // namespace peft::lora

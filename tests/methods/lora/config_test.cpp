@@ -1,0 +1,73 @@
+#include "peft/methods/lora/config.h"
+
+#include <gtest/gtest.h>
+
+#include "peft/adapter/config.h"
+#include "peft/base/json_text.h"
+#include "peft/base/warnings.h"
+
+namespace peft {
+namespace {
+
+// What `LoraConfig().to_dict()` of Python holds, as tests/methods/lora/golden.py wrote it.
+Json python_defaults() {
+  return read_json_file(PEFT_SOURCE_DIR "/tests/methods/lora/golden/default_config.json");
+}
+
+TEST(LoraConfig, DefaultsAndKeysAreThoseOfPython) {
+  const std::string ours = dump_json(PeftConfig(LoraConfig{}).to_json(), {.sort_keys = true});
+  EXPECT_EQ(ours, dump_json(python_defaults(), {.sort_keys = true}));
+}
+
+TEST(LoraConfig, AListIsNamesAndAStringIsAPattern) {
+  const LoraConfig list{.r = 4, .target_modules = {"fc1", "fc2"}, .lora_alpha = 8};
+  const LoraConfig one{.target_modules = {"fc1"}};
+  const LoraConfig pattern{.target_modules = "all-linear"};
+  EXPECT_TRUE(list.target_modules.is_list());
+  EXPECT_EQ(one.target_modules.names(), std::vector<std::string>{"fc1"});
+  EXPECT_EQ(pattern.target_modules.pattern(), "all-linear");
+}
+
+TEST(LoraConfig, UnknownKeysAreKeptAndWarnedOfOnce) {
+  std::vector<std::string> warnings;
+  const auto former = set_warning_sink([&](const std::string& text) { warnings.push_back(text); });
+  const Json file = Json::parse(R"({"peft_type": "LORA", "r": 3, "new_key": [1], "other": 2})");
+  const PeftConfig config = parse_method_config<LoraConfig>(file, "a.json");
+  set_warning_sink(former);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("'new_key'"), std::string::npos);
+  EXPECT_EQ(config.as<LoraConfig>().r, 3);
+  EXPECT_EQ(config.to_json()["new_key"], Json::parse("[1]"));
+}
+
+TEST(LoraConfig, NumbersAreWrittenAsTheyWereGiven) {
+  const Json file = Json::parse(R"({"lora_alpha": 16, "alpha_pattern": {"b": 2.5, "a": 1}})");
+  const Json written = parse_method_config<LoraConfig>(file, "a.json").to_json();
+  EXPECT_EQ(dump_json(written["lora_alpha"]), "16");
+  EXPECT_EQ(dump_json(written["alpha_pattern"], {.indent = std::nullopt}), R"({"b": 2.5, "a": 1})");
+  EXPECT_EQ(dump_json(written["lora_dropout"]), "0.0");
+}
+
+TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
+  EXPECT_THROW((LoraConfig{.use_dora = true}.validate()), UnsupportedError);
+  EXPECT_THROW((LoraConfig{.init_lora_weights = "pissa_niter_4"}.validate()), UnsupportedError);
+  EXPECT_THROW((LoraConfig{.layer_replication = Json::parse("[[0, 2]]")}.validate()),
+               UnsupportedError);
+  EXPECT_THROW((LoraConfig{.init_lora_weights = "nonsense"}.validate()), ConfigError);
+  EXPECT_NO_THROW((LoraConfig{.init_lora_weights = "gaussian"}.validate()));
+}
+
+TEST(LoraConfig, ValuesThatMakeNoSenseAreRefused) {
+  EXPECT_THROW((LoraConfig{.r = 0}.validate()), ConfigError);
+  EXPECT_THROW((LoraConfig{.lora_dropout = 1.5}.validate()), ConfigError);
+  EXPECT_THROW((LoraConfig{.bias = "some"}.validate()), ConfigError);
+  EXPECT_THROW((LoraConfig{.task_type = "CHAT"}.validate()), ConfigError);
+  EXPECT_THROW((LoraConfig{.target_modules = "a.*", .layers_to_transform = 1}.validate()),
+               ConfigError);
+  EXPECT_THROW((LoraConfig{.layers_pattern = "h"}.validate()), ConfigError);
+  EXPECT_THROW(parse_method_config<LoraConfig>(Json::parse(R"({"r": "8"})"), "a.json"),
+               ConfigError);
+}
+
+}  // namespace
+}  // namespace peft
