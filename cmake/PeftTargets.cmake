@@ -5,7 +5,7 @@
 set_property(GLOBAL PROPERTY PEFT_ROOMS "")
 
 if(NOT TARGET peft_pch)
-  file(WRITE ${CMAKE_BINARY_DIR}/pch/empty.cpp "")
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/pch/empty.cpp CONTENT "")
   add_library(peft_pch OBJECT ${CMAKE_BINARY_DIR}/pch/empty.cpp)
   target_link_libraries(peft_pch PRIVATE PeftTorch::torch)
   target_precompile_headers(peft_pch PRIVATE <torch/torch.h>)

@@ -1,5 +1,5 @@
-// A tokenizer.json and a text, parted by a zero byte: the file is refused, or the text can be encoded
-// and decoded.
+// A tokenizer.json and a text, parted by a zero byte: the file is refused, or the text can be
+// encoded and decoded.
 
 #include <cstdint>
 #include <cstdlib>

@@ -29,8 +29,8 @@ struct ConvolutionCall {
 };
 
 /// What the adapters of one method do at one weight: the port between the tag, which knows
-/// operators, and a method, which knows its maths. All named adapters of a site share one object, as
-/// in Python's BaseTunerLayer.
+/// operators, and a method, which knows its maths. All named adapters of a site share one object,
+/// as in Python's BaseTunerLayer.
 ///
 /// Legend: O out features, I in features, R rank. `weight` is always the plain base weight (no tag,
 /// the same bytes and gradient edge). The object must not hold the base weight strongly.
@@ -43,8 +43,8 @@ class AdapterLayer {
   /// The dotted name of the parameter that is adapted; for messages.
   virtual const std::string& parameter_name() const = 0;
 
-  /// Whether anything is to be added now (an adapter is active, enabled and not merged). Where false
-  /// the tag passes the call to the base untouched.
+  /// Whether anything is to be added now (an adapter is active, enabled and not merged). Where
+  /// false the tag passes the call to the base untouched.
   virtual bool active() const = 0;
 
   /// Whether a parameter of an active adapter requires a gradient.

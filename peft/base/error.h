@@ -8,8 +8,8 @@ namespace peft {
 /// Every error that this library throws on purpose. The children name what the caller can do.
 ///
 /// Messages read `<where>: <what is wrong>: expected <...>, got <...>. <one next step>`.
-/// A `c10::Error` that comes out of libtorch is a bug in the caller or in this library and is passed
-/// through untouched.
+/// A `c10::Error` that comes out of libtorch is a bug in the caller or in this library and is
+/// passed through untouched.
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& message) : std::runtime_error(message) {}
@@ -21,8 +21,8 @@ class ConfigError : public Error {
   using Error::Error;
 };
 
-/// A target pattern reaches nothing in the model. Python PEFT: NoMatchingPeftModuleError, which is a
-/// ValueError as this is a ConfigError.
+/// A target pattern reaches nothing in the model. Python PEFT: NoMatchingPeftModuleError, which is
+/// a ValueError as this is a ConfigError.
 class NoMatchError : public ConfigError {
  public:
   using ConfigError::ConfigError;

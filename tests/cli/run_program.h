@@ -1,0 +1,26 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace peft::cli {
+
+/// What a run of the program gave.
+struct ProgramRun {
+  int code = 0;  // 128 + signal where one ended it
+  std::string out = {}, talk = {};
+};
+
+/// Runs the program under test with a shell's command line behind its name.
+ProgramRun run_peft(const std::string& arguments);
+
+/// A folder with a llama of 2 layers and 32 tokens, without a tokenizer; made once a process.
+const std::filesystem::path& tiny_model();
+
+/// A folder for the files of a test; everything in it is removed at the end of the process.
+const std::filesystem::path& scratch();
+
+/// Rows of token ids, `count` of them.
+std::filesystem::path token_rows(const std::string& name, int count);
+
+}  // namespace peft::cli
