@@ -212,7 +212,8 @@ TEST(Modules, BilinearNormsAndAdaptiveSoftmax) {
   auto norm = [] { return nn::LayerNorm(nn::LayerNormOptions({8})); };
   expect_agreement(norm(), norm(), {"weight"}, [&](auto& m) { return m(x); });
   auto softmax = [] {
-    return nn::AdaptiveLogSoftmaxWithLoss(nn::AdaptiveLogSoftmaxWithLossOptions(8, 10, {4, 7}));
+    return nn::AdaptiveLogSoftmaxWithLoss(
+        nn::AdaptiveLogSoftmaxWithLossOptions(8, 10, {4, 7}).div_value(2.0));
   };
   expect_agreement(softmax(), softmax(), {"head.weight", "tail.0.0.weight", "tail.1.1.weight"},
                    [&](auto& m) {

@@ -4,6 +4,7 @@
 #include <torch/torch.h>
 
 #include "peft/base/error.h"
+#include "peft/tensor/product_dtype.h"
 #include "tests/models/golden_file.h"
 
 namespace peft {
@@ -88,7 +89,13 @@ TEST_P(LlamaGolden, Bfloat16LogitsStayCloseToPythons) {
   model = golden_model(file, at::kBFloat16);
   const auto got = logits({.input_ids = file["ids"], .attention_mask = file["right_mask"]});
   EXPECT_EQ(got.scalar_type(), at::kBFloat16);
-  EXPECT_LT(relative_error(got, file["bfloat16_logits"]), kBfloat16Tolerance);
+  // A processor without bfloat16 products gets float32 ones: another rounding than Python's, which
+  // must then lie nearer to the exact logits than Python's own.
+  const auto python = file["bfloat16_logits"], exact = file["right_logits"];
+  if (relative_error(got, python) >= kBfloat16Tolerance) {
+    EXPECT_FALSE(multiplies_bfloat16_fast());
+    EXPECT_LE(relative_error(got, exact), relative_error(python, exact));
+  }
 }
 
 TEST_P(LlamaGolden, Float16Runs) {
