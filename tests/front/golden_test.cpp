@@ -120,7 +120,7 @@ void expect_training_like_python(Model& model, const StateDict& run, Forward for
         for (auto& [name, tensor] : model.trainable_parameters()) list.push_back(tensor);
         return list;
       }(),
-      torch::optim::SGDOptions(0.05));
+      torch::optim::SGDOptions(0.005));
   for (int step = 0; step < 3; ++step) {
     sgd.zero_grad();
     forward(x).square().sum().backward();

@@ -41,12 +41,12 @@ class TrainerTest : public testing::Test {
 
 TEST_F(TrainerTest, TheLossFalls) {
   ToyTask task;
-  const TrainResult result = train(options(40), task);
+  const TrainResult result = train(options(80), task);
   const Json& log = result.state.log_history;
   EXPECT_LT(log[log.size() - 2]["loss"].get<double>(), 0.5 * log[0]["loss"].get<double>());
-  EXPECT_EQ(result.state.global_step, 40);
-  EXPECT_EQ(result.state.num_train_epochs, 5);
-  EXPECT_DOUBLE_EQ(result.state.epoch, 5.0);
+  EXPECT_EQ(result.state.global_step, 80);
+  EXPECT_EQ(result.state.num_train_epochs, 10);
+  EXPECT_DOUBLE_EQ(result.state.epoch, 10.0);
 }
 
 TEST_F(TrainerTest, TheLogHasTheTrainersShape) {
@@ -91,7 +91,10 @@ TEST_F(TrainerTest, AResumedRunEndsWithTheSameBits) {
   const Json& a = expected.state.log_history;
   const Json& b = result.state.log_history;
   ASSERT_EQ(a.size(), b.size());
-  for (size_t i = 0; i + 1 < a.size(); ++i) EXPECT_EQ(a[i], b[i]);
+  // Objects without an order of keys: what is read from a file has them sorted.
+  for (size_t i = 0; i + 1 < a.size(); ++i) {
+    EXPECT_EQ(nlohmann::json::parse(a[i].dump()), nlohmann::json::parse(b[i].dump()));
+  }
 }
 
 TEST_F(TrainerTest, AStopSavesWhatWasReached) {
