@@ -46,9 +46,6 @@ struct Options {
 };
 
 std::vector<int64_t> prompt_ids(const Options& options, const ChatTokenizer& text) {
-  const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
-                      int{!options.messages.empty()};
-  if (sources != 1) throw UsageError("expected exactly one of --prompt, --chat and --messages.");
   if (options.prompt) return text.encode(*options.prompt);
   train::ChatRequest request{.add_generation_prompt = true};
   if (options.chat) {
@@ -92,6 +89,9 @@ const char* reason_text(FinishReason reason) {
 
 int generate_text(const Options& options, Console& console) {
   if (options.temperature < 0) throw UsageError("--temperature: expected at least 0.");
+  const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
+                      int{!options.messages.empty()};
+  if (sources != 1) throw UsageError("expected exactly one of --prompt, --chat and --messages.");
   const AdaptedModel model = AdaptedModel::open(options.model);
   const ChatTokenizer& text = model.text();
   const std::vector<int64_t> prompt = prompt_ids(options, text);

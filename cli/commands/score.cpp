@@ -55,6 +55,7 @@ void write_row(const RowScore& score, const Console& console) {
 
 int score(const ScoreOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
+  options.model.wanted_dtype();  // a wrong flag is told before any file is opened
   const auto rows = train::read_rows(options.input, {.text_field = options.dataset_text_field});
   const AdaptedModel model = AdaptedModel::open(options.model);
   const auto examples = train::make_examples(rows, model.text_or_null(),
