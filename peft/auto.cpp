@@ -7,20 +7,13 @@
 #include "peft/base/warnings.h"
 #include "peft/models/common/load_weights.h"
 #include "peft/models/registry.h"
+#include "peft/tensor/product_dtype.h"
 
 namespace peft {
 
-bool multiplies_bfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16") != 0;
-#else
-  return false;
-#endif
-}
-
 at::ScalarType default_dtype(const formats::Checkpoint& checkpoint) {
   if (const auto dtype = checkpoint.dtype()) return *dtype;
-  return multiplies_bfloat16() ? at::kBFloat16 : at::kFloat;
+  return multiplies_bfloat16_fast() ? at::kBFloat16 : at::kFloat;
 }
 
 LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& checkpoint,

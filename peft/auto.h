@@ -26,9 +26,6 @@ LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& ch
 /// for quantised files bfloat16 where the processor multiplies it, else float32.
 at::ScalarType default_dtype(const formats::Checkpoint& checkpoint);
 
-/// Whether the processor has instructions that multiply bfloat16.
-bool multiplies_bfloat16();
-
 /// A checkpoint with everything that is in it.
 struct OpenedModel {
   std::shared_ptr<formats::Checkpoint> checkpoint = {};

@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""Writes peft/tokenizers/unicode_tables.cpp: character classes as the `tokenizers` library sees them.
+"""Writes peft/tokenizers/unicode_tables.cpp, the character classes as the `tokenizers` library sees them,
+and unicode_exceptions.cpp beside it, where it and utf8proc differ.
 
 The library is linked against an Oniguruma and Rust crates of its own, whose Unicode versions differ
 from one another and from this system's. So nothing is taken from the Unicode files: every class is
 what the library answers for every code point.
 
-What utf8proc answers differently goes into lists of exceptions.
-
     pip install tokenizers==0.23.3      (and Debian's libutf8proc2)
-    python3 tools/unicode_tables.py > peft/tokenizers/unicode_tables.cpp
+    python3 tools/unicode_tables.py
 """
 
+import contextlib
 import ctypes
 import ctypes.util
+import pathlib
 import sys
 
 import tokenizers
@@ -143,13 +144,21 @@ def write_code_points(name, code_points, comment):
     write_list("char32_t", name, [f"0x{c:X}" for c in code_points], comment)
 
 
-def main():
-    utf8proc = Utf8proc()
-    print("// Written by tools/unicode_tables.py; do not edit.")
-    print(f"// tokenizers {tokenizers.__version__}, utf8proc {utf8proc.version}.")
-    print('#include "peft/tokenizers/unicode_tables.h"')
-    print("\nnamespace peft::tokenizers {")
-    print("// clang-format off")
+@contextlib.contextmanager
+def source_file(name, utf8proc):
+    path = pathlib.Path(__file__).resolve().parents[1] / "peft/tokenizers" / name
+    with open(path, "w") as file, contextlib.redirect_stdout(file):
+        print("// Written by tools/unicode_tables.py; do not edit.")
+        print(f"// tokenizers {tokenizers.__version__}, utf8proc {utf8proc.version}.")
+        print('#include "peft/tokenizers/unicode_tables.h"')
+        print("\nnamespace peft::tokenizers {")
+        print("// clang-format off")
+        yield
+        print("// clang-format on")
+        print("}  // namespace peft::tokenizers")
+
+
+def write_classes():
     write_ranges("kLetterRanges", matched_by(r"\p{L}"), r"\p{L} of the regular expressions.")
     write_ranges("kNumberRanges", matched_by(r"\p{N}"), r"\p{N} of the regular expressions.")
     write_ranges("kMarkRanges", matched_by(r"\p{M}"), r"\p{M} of the regular expressions.")
@@ -159,6 +168,9 @@ def main():
     write_ranges("kPunctuationRanges", removed_by(pre_tokenizers.Punctuation("removed")),
                  "Punctuation splits here.")
     write_ranges("kAccentRanges", accents(), "StripAccents removes these.")
+
+
+def write_exceptions(utf8proc):
     nfd, nfkd = normalizers.NFD(), normalizers.NFKD()
     write_code_points("kCanonicalExceptions", decomposition_exceptions(utf8proc, nfd, False),
                       "Not decomposed by NFC and NFD.")
@@ -166,8 +178,14 @@ def main():
                       "Not decomposed by NFKC and NFKD.")
     write_code_points("kUnorderedMarks", unordered_marks(utf8proc), "Marks without an order.")
     write_pairs("kLowerExceptions", lower_exceptions(utf8proc), "Letter, its lower case.")
-    print("// clang-format on")
-    print("}  // namespace peft::tokenizers")
+
+
+def main():
+    utf8proc = Utf8proc()
+    with source_file("unicode_tables.cpp", utf8proc):
+        write_classes()
+    with source_file("unicode_exceptions.cpp", utf8proc):
+        write_exceptions(utf8proc)
 
 
 if __name__ == "__main__":
