@@ -29,7 +29,7 @@ Laura Marco Nadia Omar Priya Rafael Sofia Tomas Uma Vera Lin Mei Aisha Oscar""".
 VISITS = """dentist|doctor|hairdresser|optician|lawyer|tax adviser|vet|bank|driving instructor|
 physiotherapist|estate agent|piano teacher|tailor|baker|notary|mechanic|eye doctor|swimming coach|
 insurance agent|guitar teacher""".replace("\n", "").split("|")
-GOODS = """umbrella|desk lamp|bicycle pump|coffee pot|school bag|chess board|rain coat|wool blanket|
+GOODS = """suitcase|desk lamp|bicycle pump|coffee pot|school bag|chess board|rain coat|wool blanket|
 frying pan|garden chair|phone cable|notebook|water bottle|table cloth|winter hat|tea kettle|travel
  guide|picture frame|wall clock|hand towel""".replace("\n", "").split("|")
 CITIES = """Lisbon|Vienna|Oslo|Madrid|Prague|Dublin|Athens|Warsaw|Geneva|Hamburg|Milan|Porto|Cairo|
@@ -98,7 +98,7 @@ Do not forget that {who} visits the {what} at {time}.""",
     "purchase": """{who} came home with a {what} that had cost {price}.
 Somebody sold {who} a {what}; the price was {price}.
 {price} was what {who} paid for a {what}.""",
-    "journey": """{who} wants to be on the {time} train to {what}, which costs {price}.
+    "journey": """{who} wants to be on the train to {what} at {time}, which costs {price}.
 The journey to {what} costs {who} {price} and starts at {time}.""",
 }
 
