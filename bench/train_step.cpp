@@ -1,7 +1,7 @@
 // Time and memory of one LoRA training step of a language model.
 //
 //   train_step --model M [--dtype float32|bfloat16] [--batch 4] [--length 256] [--steps 5]
-//              [--rank 16] [--threads 2] [--checkpointing] [--completion FRACTION]
+//              [--rank 16] [--threads 2] [--checkpointing] [--completion FRACTION] [--profile]
 //
 // Prints one JSON object: the fastest and the median step, tokens a second, the time of the bare
 // products of the frozen model with the same shapes (the floor), peak memory, the first loss and
@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/operator_times.h"
 #include "peft/auto.h"
 #include "peft/methods/lora/config.h"
 #include "peft/peft.h"
@@ -28,9 +29,9 @@ using Clock = std::chrono::steady_clock;
 
 struct Arguments {
   std::map<std::string, std::string> values = {
-      {"model", ""},     {"dtype", "float32"},   {"batch", "4"},
-      {"length", "256"}, {"steps", "5"},         {"rank", "16"},
-      {"threads", "2"},  {"checkpointing", "0"}, {"completion", "1"}};
+      {"model", ""},       {"dtype", "float32"}, {"batch", "4"},   {"length", "256"},
+      {"steps", "5"},      {"rank", "16"},       {"threads", "2"}, {"checkpointing", "0"},
+      {"completion", "1"}, {"profile", "0"}};
   const std::string& text(const std::string& name) const { return values.at(name); }
   int64_t number(const std::string& name) const { return std::stoll(values.at(name)); }
 };
@@ -40,7 +41,7 @@ Arguments parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string name = std::string(argv[i]).substr(2);
     if (!arguments.values.contains(name)) throw std::runtime_error("unknown option: " + name);
-    const bool flag = name == "checkpointing";
+    const bool flag = name == "checkpointing" || name == "profile";
     arguments.values[name] = flag || i + 1 == argc ? "1" : argv[++i];
   }
   return arguments;
@@ -121,7 +122,9 @@ int run(const Arguments& arguments) {
 
   double first_loss = 0, first_norm = 0;
   std::vector<double> steps;
+  std::optional<OperatorTimes> times;
   for (int64_t step = 0; step < arguments.number("steps"); ++step) {
+    if (step == 1 && arguments.number("profile") != 0) times.emplace();
     steps.push_back(seconds([&] {
       optimizer.zero_grad();
       const auto loss = base->loss_sum({.input_ids = ids}, labels) / counted;
@@ -135,6 +138,8 @@ int run(const Arguments& arguments) {
       optimizer.step();
     }));
   }
+  if (times) OperatorTimes::print(static_cast<double>(steps.size() - 1));
+  times.reset();
   const auto memory = peak_megabytes();
   const auto floor = bare_products(base, batch * length, counted);
   std::sort(steps.begin(), steps.end());

@@ -1,6 +1,6 @@
 #include "peft/formats/safetensors_writer.h"
 
-#include <torch/torch.h>
+#include <ATen/ATen.h>
 
 #include <algorithm>
 #include <array>

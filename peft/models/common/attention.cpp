@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "peft/models/common/causal_attention.h"
 #include "peft/tensor/product_dtype.h"
 
 namespace peft {
@@ -25,6 +26,9 @@ at::Tensor attend(const at::Tensor& query, const at::Tensor& key, const at::Tens
     if (wide.additive.defined()) wide.additive = wide.additive.to(dtype);
     return attend(query.to(dtype), key.to(dtype), value.to(dtype), wide, options)
         .to(query.scalar_type());
+  }
+  if (mask.causal && options.dropout == 0.0 && serves_causal_attention(query, key, value)) {
+    return causal_attention(query, key, value, options.scale);
   }
   const auto groups = h / key.size(1);
   std::optional<at::Tensor> additive;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <torch/nn/modules/container/modulelist.h>
+
 #include <memory>
 #include <vector>
 
