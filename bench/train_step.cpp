@@ -22,6 +22,7 @@
 #include "peft/auto.h"
 #include "peft/methods/lora/config.h"
 #include "peft/peft.h"
+#include "peft/train/adamw.h"
 
 namespace {
 
@@ -107,11 +108,11 @@ int run(const Arguments& arguments) {
   const auto rank = arguments.number("rank");
   auto model = peft::get_peft_model(
       base, peft::LoraConfig{.r = rank, .target_modules = "all-linear", .lora_alpha = 2 * rank});
-  std::vector<at::Tensor> trained;
-  for (const auto& parameter : base->parameters()) {
-    if (parameter.requires_grad()) trained.push_back(parameter);
+  std::vector<peft::train::TrainParameter> trained;
+  for (const auto& [name, tensor] : model.trainable_parameters()) {
+    trained.push_back({.name = name, .tensor = tensor, .decay = peft::train::decays(name)});
   }
-  torch::optim::AdamW optimizer(trained, torch::optim::AdamWOptions(1e-4));
+  peft::train::AdamW optimizer(trained, {});
   const auto batch = arguments.number("batch"), length = arguments.number("length");
   const auto ids = at::randint(3, base->shape().vocab, {batch, length}, at::kLong);
   auto labels = ids.clone();
@@ -131,11 +132,9 @@ int run(const Arguments& arguments) {
       loss.backward();
       if (step == 0) {
         first_loss = loss.item<double>();
-        double squares = 0;
-        for (const auto& p : trained) squares += p.grad().square().sum().item<double>();
-        first_norm = std::sqrt(squares);
+        first_norm = peft::train::gradient_norm(trained);
       }
-      optimizer.step();
+      optimizer.step(1e-4);
     }));
   }
   if (times) OperatorTimes::print(static_cast<double>(steps.size() - 1));

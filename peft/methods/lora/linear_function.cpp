@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "peft/tensor/block_product.h"
 #include "peft/tensor/product_dtype.h"
 
 namespace peft::lora {
@@ -14,7 +15,7 @@ using torch::autograd::variable_list;
 
 struct Product {
   Tensor y;     // [N, O]
-  Tensor low;   // [N, R], x Aᵀ after dropout
+  Tensor low;   // [N, R], s · x Aᵀ after dropout
   Tensor keep;  // [N, I] scaled mask; undefined without dropout
 };
 
@@ -25,18 +26,24 @@ at::ScalarType working_dtype(const Tensor& rows) {
 
 Product product(const Tensor& given, const Tensor& weight, const Tensor& bias,
                 const LinearUpdate& update) {
+  at::NoGradGuard no_grad;
   const auto dtype = working_dtype(given);
-  const Tensor rows = given.to(dtype), w = weight.to(dtype).t();
+  const Tensor rows = given.to(dtype);
   Product out;
-  out.y = bias.defined() ? at::addmm(bias.to(dtype), rows, w) : at::mm(rows, w);
   Tensor seen = rows;
   if (update.dropout > 0.0) {
     out.keep = at::empty_like(rows).bernoulli_(1.0 - update.dropout);
     if (update.dropout < 1.0) out.keep.div_(1.0 - update.dropout);
     seen = rows * out.keep;
   }
-  out.low = at::mm(seen, update.a.to(dtype).t());
-  out.y.addmm_(out.low, update.b.to(dtype).t(), 1, update.scaling);
+  out.low = frozen_product(
+      {.x = seen, .weight = update.a.to(dtype), .transposed = true, .scale = update.scaling});
+  out.y = frozen_product({.x = rows,
+                          .weight = weight.to(dtype),
+                          .transposed = true,
+                          .low = out.low,
+                          .factor = update.b.to(dtype),
+                          .bias = bias.defined() ? bias.to(dtype) : bias});
   out.y = out.y.to(given.scalar_type());
   return out;
 }
@@ -51,6 +58,15 @@ Tensor as_rows(const Tensor& x) { return x.dim() == 2 ? x : x.reshape({-1, x.siz
 
 // The places of the inputs of the node, which are those of its gradients too.
 enum Input { kX, kWeight, kBias, kA, kB, kScaling, kDropout, kInputs };
+
+// dy W + (dlow A) · keep
+Tensor input_gradient(const Tensor& dy, const Tensor& weight, const Tensor& dlow, const Tensor& a,
+                      const Tensor& keep) {
+  if (!keep.defined()) {
+    return frozen_product({.x = dy, .weight = weight, .low = dlow, .factor = a});
+  }
+  return frozen_product({.x = dy, .weight = weight}).add_(at::mm(dlow, a).mul_(keep));
+}
 
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
  public:
@@ -74,30 +90,26 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     if (!gradients[0].defined()) return out;
     const auto dtype = working_dtype(as_rows(x));
     const Tensor rows = as_rows(x).to(dtype);
-    const Tensor dy = as_rows(gradients[0]).to(dtype);  // [N, O]
-    // What forward kept of x Aᵀ has no graph of its own: a second derivative needs it anew.
-    const bool again = at::GradMode::is_enabled();
-    const Tensor seen = keep.defined() ? rows * keep : rows;              // [N, I]
-    const Tensor low = again ? at::mm(seen, a.to(dtype).t()) : saved[4];  // [N, R]
-    const Tensor dlow = at::mm(dy, b.to(dtype)) * scaling;                // [N, R]
-    if (x.requires_grad()) {
-      Tensor dx = at::mm(dy, weight.to(dtype));  // [N, I]
-      if (keep.defined()) {
-        dx = dx + at::mm(dlow, a.to(dtype)) * keep;
-      } else if (again) {
-        dx = at::addmm(dx, dlow, a.to(dtype));
-      } else {
-        dx.addmm_(dlow, a.to(dtype));
-      }
-      out[kX] = dx.to(x.scalar_type()).view(x.sizes());
+    const Tensor dy = as_rows(gradients[0]).to(dtype);        // [N, O]
+    const Tensor seen = keep.defined() ? rows * keep : rows;  // [N, I]
+    const Tensor wide_a = a.to(dtype), wide_b = b.to(dtype);
+    Tensor low = saved[4], dlow, dx;  // [N, R], [N, R], [N, I]
+    if (at::GradMode::is_enabled()) {
+      // A second derivative needs plain operators, and anew what forward kept without a graph.
+      low = at::mm(seen, wide_a.t()) * scaling;
+      dlow = at::mm(dy, wide_b) * scaling;
+      const Tensor update = at::mm(dlow, wide_a);
+      dx = at::mm(dy, weight.to(dtype)) + (keep.defined() ? update * keep : update);
+    } else {
+      dlow = frozen_product({.x = dy, .weight = wide_b, .scale = scaling});
+      if (x.requires_grad()) dx = input_gradient(dy, weight.to(dtype), dlow, wide_a, keep);
     }
+    if (x.requires_grad()) out[kX] = dx.to(x.scalar_type()).view(x.sizes());
     if (weight.requires_grad()) out[kWeight] = at::mm(dy.t(), rows).to(weight.scalar_type());
     if (context->saved_data["bias_learns"].toBool())
       out[kBias] = dy.sum(0).to(gradients[0].scalar_type());
     if (a.requires_grad()) out[kA] = at::mm(dlow.t(), seen).to(a.scalar_type());
-    if (b.requires_grad()) {
-      out[kB] = (at::mm(dy.t(), low) * scaling).to(b.scalar_type());
-    }
+    if (b.requires_grad()) out[kB] = at::mm(dy.t(), low).to(b.scalar_type());
     return out;
   }
 };

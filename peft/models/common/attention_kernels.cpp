@@ -1,38 +1,19 @@
 #include "peft/models/common/attention_kernels.h"
 
-#include <ATen/native/CPUBlas.h>
-
 #include <cstring>
 #include <vector>
 
-#include "peft/models/common/vector_math_internal.h"
+#include "peft/tensor/tile_product_internal.h"
+#include "peft/tensor/vector_math_internal.h"
 
 namespace peft::kernels {
 namespace {
-
-namespace blas = at::native::cpublas;
 
 // Queries at a time. Keys are padded to a multiple of it, so that few shapes of products occur:
 // libtorch makes machine code for each.
 constexpr int64_t kBlock = 64;
 
 int64_t padded(int64_t tokens) { return (tokens + kBlock - 1) / kBlock * kBlock; }
-
-struct Matrix {
-  int64_t rows = 0, columns = 0, inner = 0;
-  int64_t a_stride = 0, b_stride = 0, c_stride = 0;
-  bool add = false;
-};
-
-// C = A B (+ C). B's rows lie in pairs where the numbers are bfloat16: see pack_rows.
-void multiply(const Matrix& m, const float* a, const float* b, float* c) {
-  blas::brgemm(m.rows, m.columns, m.inner, m.a_stride, m.b_stride, m.c_stride, m.add, a, b, c);
-}
-void multiply(const Matrix& m, const Bfloat16* a, const Bfloat16* b, float* c) {
-  blas::brgemm(m.rows, m.columns, m.inner, m.a_stride, m.b_stride, m.c_stride, m.add,
-               reinterpret_cast<const at::BFloat16*>(a), reinterpret_cast<const at::BFloat16*>(b),
-               c);
-}
 
 // Rows of numbers with a stride become dense; rows beyond `rows` are zero.
 template <typename T>
@@ -43,40 +24,6 @@ void copy_rows(const T* in, int64_t stride, int64_t rows, int64_t width, std::ve
   }
   std::memset(static_cast<void*>(out.data() + rows * width), 0,
               static_cast<size_t>((all - rows) * width) * sizeof(T));
-}
-
-// [rows, width] -> [width, rows]
-template <typename T>
-void transpose(const T* in, int64_t rows, int64_t width, T* out) {
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t c = 0; c < width; ++c) out[c * rows + r] = in[r * width + c];
-  }
-}
-
-// The right side of a product from its own rows. bfloat16: rows 2i and 2i + 1 are interleaved.
-void pack_rows(const float* in, int64_t rows, int64_t width, float* out) {
-  std::memcpy(out, in, static_cast<size_t>(rows * width) * sizeof(float));
-}
-void pack_rows(const Bfloat16* in, int64_t rows, int64_t width, Bfloat16* out) {
-  for (int64_t r = 0; r < rows; r += 2) {
-    const Bfloat16* first = in + r * width;
-    const Bfloat16* second = first + width;
-    Bfloat16* pairs = out + r * width;
-    for (int64_t c = 0; c < width; ++c) {
-      pairs[2 * c] = first[c];
-      pairs[2 * c + 1] = second[c];
-    }
-  }
-}
-
-// The right side of a product from the rows of its transpose: [rows, width] stands for
-// [width, rows]. Pairs of numbers that lie together stay together.
-void pack_columns(const float* in, int64_t rows, int64_t width, float* out) {
-  transpose(in, rows, width, out);
-}
-void pack_columns(const Bfloat16* in, int64_t rows, int64_t width, Bfloat16* out) {
-  transpose(reinterpret_cast<const uint32_t*>(in), rows, width / 2,
-            reinterpret_cast<uint32_t*>(out));
 }
 
 // Row r of the scores [64, keys] sees `first + r + 1` keys; the other places become 0. Scores turn
@@ -187,16 +134,17 @@ void head_forward(const CausalHead<T>& h) {
   const auto width = h.width, all = padded(h.tokens);
   auto dense = zeros<T>(all * width), keys = dense, values = dense;
   copy_rows(h.k, h.k_stride, h.tokens, width, dense);
-  pack_columns(dense.data(), all, width, keys.data());
+  pack_columns(dense.data(), width, all, width, keys.data());
   copy_rows(h.v, h.v_stride, h.tokens, width, dense);
-  pack_rows(dense.data(), all, width, values.data());
+  pack_rows(dense.data(), width, all, width, values.data());
   auto queries = zeros<T>(kBlock * width);
   auto scores = zeros<float>(kBlock * all), out = zeros<float>(kBlock * width);
   auto probabilities = zeros<T>(kBlock * all);
   for (int64_t first = 0; first < h.tokens; first += kBlock) {
     const auto rows = std::min(kBlock, h.tokens - first), seen = first + kBlock;
     copy_rows(h.q + first * h.q_stride, h.q_stride, rows, width, queries);
-    multiply({kBlock, seen, width, width, all, seen}, queries.data(), keys.data(), scores.data());
+    multiply_tile({kBlock, seen, width, width, all, seen}, queries.data(), keys.data(),
+                  scores.data());
     softmax(SoftmaxBlock<T>{.scores = scores.data(),
                             .probabilities = probabilities.data(),
                             .log_sum = h.log_sum + first,
@@ -204,8 +152,8 @@ void head_forward(const CausalHead<T>& h) {
                             .rows = rows,
                             .keys = seen,
                             .scale = h.scale});
-    multiply({kBlock, width, seen, seen, width, width}, probabilities.data(), values.data(),
-             out.data());
+    multiply_tile({kBlock, width, seen, seen, width, width}, probabilities.data(), values.data(),
+                  out.data());
     for (int64_t r = 0; r < rows; ++r) {
       store_row(out.data() + r * width, width, h.out + (first + r) * h.out_stride);
     }
@@ -253,11 +201,11 @@ void block_backward(const CausalGroupGradient<T>& c, GradientScratch<T>& m, int6
     const T* slope = m.slopes.data() + r * width;
     for (int64_t i = 0; i < width; ++i) along[r] += load(out[i]) * load(slope[i]);
   }
-  const Matrix scores{seen, kBlock, width, width, kBlock, kBlock};
-  pack_columns(m.queries.data(), kBlock, width, m.packed.data());
-  multiply(scores, m.keys.data(), m.packed.data(), m.scores.data());
-  pack_columns(m.slopes.data(), kBlock, width, m.packed.data());
-  multiply(scores, m.values.data(), m.packed.data(), m.score_slopes.data());
+  const TileShape scores{seen, kBlock, width, width, kBlock, kBlock};
+  pack_columns(m.queries.data(), width, kBlock, width, m.packed.data());
+  multiply_tile(scores, m.keys.data(), m.packed.data(), m.scores.data());
+  pack_columns(m.slopes.data(), width, kBlock, width, m.packed.data());
+  multiply_tile(scores, m.values.data(), m.packed.data(), m.score_slopes.data());
   score_gradient(ScoreGradientBlock<T>{.scores = m.scores.data(),
                                        .slopes = m.score_slopes.data(),
                                        .log_sum = log_sum,
@@ -269,13 +217,13 @@ void block_backward(const CausalGroupGradient<T>& c, GradientScratch<T>& m, int6
                                        .rows = rows,
                                        .keys = seen,
                                        .scale = c.scale});
-  const Matrix sums{seen, width, kBlock, kBlock, width, width, true};
-  pack_rows(m.slopes.data(), kBlock, width, m.packed.data());
-  multiply(sums, m.probabilities.data(), m.packed.data(), m.v_sum.data());
-  pack_rows(m.queries.data(), kBlock, width, m.packed.data());
-  multiply(sums, m.gradients.data(), m.packed.data(), m.k_sum.data());
-  multiply({width, kBlock, seen, all, kBlock, kBlock}, m.turned_keys.data(),
-           m.packed_gradients.data(), m.out.data());
+  const TileShape sums{seen, width, kBlock, kBlock, width, width, true};
+  pack_rows(m.slopes.data(), width, kBlock, width, m.packed.data());
+  multiply_tile(sums, m.probabilities.data(), m.packed.data(), m.v_sum.data());
+  pack_rows(m.queries.data(), width, kBlock, width, m.packed.data());
+  multiply_tile(sums, m.gradients.data(), m.packed.data(), m.k_sum.data());
+  multiply_tile({width, kBlock, seen, all, kBlock, kBlock}, m.turned_keys.data(),
+                m.packed_gradients.data(), m.out.data());
   T* q_gradient = c.q_gradient + (g * c.tokens + first) * width;
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < width; ++i) {
@@ -290,7 +238,7 @@ void group_backward(const CausalGroupGradient<T>& c) {
   GradientScratch<T> scratch(all, width);
   copy_rows(c.k, c.k_stride, c.tokens, width, scratch.keys);
   copy_rows(c.v, c.v_stride, c.tokens, width, scratch.values);
-  transpose(scratch.keys.data(), all, width, scratch.turned_keys.data());
+  transpose(scratch.keys.data(), width, all, width, scratch.turned_keys.data());
   for (int64_t g = 0; g < c.heads; ++g) {
     for (int64_t first = 0; first < c.tokens; first += kBlock) {
       block_backward(c, scratch, g, first);

@@ -1,6 +1,6 @@
 #include "peft/models/common/fused_kernels.h"
 
-#include "peft/models/common/vector_math_internal.h"
+#include "peft/tensor/vector_math_internal.h"
 
 namespace peft::kernels {
 namespace {

@@ -2,16 +2,13 @@
 
 #include <cstdint>
 
+#include "peft/tensor/bfloat16_bits.h"
+
 /// Elementwise loops over plain memory, compiled for several instruction sets of which the
 /// processor's best is taken at run time. Each works on one range, so that callers decide about
 /// threads. Half precision numbers are passed as their bits; arithmetic is in float32 and each
 /// result that Python rounds to the tensor's dtype is rounded here too.
 namespace peft::kernels {
-
-/// Bits of a bfloat16 number.
-struct Bfloat16 {
-  uint16_t bits;
-};
 
 /// Rows of an RMS norm of width `width`; `scale` has one 1 / rms for each row. `delta`, where not
 /// null, is added to x first and the sum is stored in `sum`.

@@ -10,6 +10,7 @@
 #include "peft/models/common/checkpointing.h"
 #include "peft/models/common/fused.h"
 #include "peft/models/common/project.h"
+#include "peft/tensor/block_product.h"
 #include "peft/tensor/product_dtype.h"
 #include "peft/tensor/tag_key.h"
 
@@ -19,11 +20,12 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Logits of one chunk take about this many bytes in float32.
+// Logits of one chunk take about this many bytes.
 constexpr int64_t kChunkBytes = 48 << 20;
 
-int64_t chunk_rows(int64_t vocab) {
-  return std::max<int64_t>(16, kChunkBytes / (vocab * static_cast<int64_t>(sizeof(float))));
+int64_t chunk_rows(const at::Tensor& weight, at::ScalarType dtype) {
+  const auto row_bytes = weight.size(0) * static_cast<int64_t>(at::elementSize(dtype));
+  return std::max<int64_t>(16, kChunkBytes / row_bytes);
 }
 
 // Sum of the losses of a chunk. With `gradient` the logits [C, V] become their own gradient.
@@ -44,6 +46,14 @@ double chunk_loss(at::Tensor& logits, const at::Tensor& labels, bool gradient) {
   return std::accumulate(losses.begin(), losses.end(), 0.0);
 }
 
+void product_into(at::Tensor& out, const BlockProduct& product) {
+  if (serves_block_product(product)) {
+    block_product(product, out);
+  } else {
+    at::mm_out(out, product.x, product.transposed ? product.weight.t() : product.weight);
+  }
+}
+
 struct FrozenHead : torch::autograd::Function<FrozenHead> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& hidden,
                             const at::Tensor& given, const at::Tensor& rows,
@@ -53,17 +63,18 @@ struct FrozenHead : torch::autograd::Function<FrozenHead> {
     const auto weight = given.to(dtype);
     const auto picked = hidden.index_select(0, rows).to(dtype);  // [M, I]
     auto slope = gradient ? at::empty_like(picked) : at::Tensor();
-    const auto count = rows.size(0), chunk = chunk_rows(weight.size(0));
+    const auto count = rows.size(0), chunk = chunk_rows(weight, dtype);
     auto buffer = at::empty({std::min(chunk, count), weight.size(0)}, picked.options());
     double loss = 0;
     for (int64_t start = 0; start < count; start += chunk) {
       const auto size = std::min(chunk, count - start);
       auto logits = buffer.narrow(0, 0, size);  // [C, V]
-      at::mm_out(logits, picked.narrow(0, start, size), weight.t());
+      product_into(logits,
+                   {.x = picked.narrow(0, start, size), .weight = weight, .transposed = true});
       loss += chunk_loss(logits, labels.narrow(0, start, size), gradient);
       if (!gradient) continue;
       auto out = slope.narrow(0, start, size);
-      at::mm_out(out, logits, weight);
+      product_into(out, {.x = logits, .weight = weight});
     }
     if (gradient) context->save_for_backward({slope.to(hidden.scalar_type()), rows});
     context->saved_data["count"] = hidden.size(0);
@@ -84,7 +95,7 @@ struct FrozenHead : torch::autograd::Function<FrozenHead> {
 at::Tensor recomputed_sum(const at::Tensor& hidden, const at::Tensor& weight,
                           const at::Tensor& rows, const at::Tensor& labels) {
   const auto picked = hidden.index_select(0, rows);
-  const auto count = rows.size(0), chunk = chunk_rows(weight.size(0));
+  const auto count = rows.size(0), chunk = chunk_rows(weight, at::kFloat);
   auto loss = picked.sum().to(at::kFloat) * 0;
   for (int64_t start = 0; start < count; start += chunk) {
     const auto size = std::min(chunk, count - start);

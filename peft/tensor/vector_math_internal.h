@@ -4,14 +4,14 @@
 #include <bit>
 #include <cmath>
 
-#include "peft/models/common/fused_kernels.h"
+#include "peft/tensor/bfloat16_bits.h"
 
 /// What the files of kernels share: private to them, as the loops only become vector instructions
 /// with their compile options.
 
 // Every public function is compiled three times and chosen by the loader; what it calls is inlined,
 // as a separate function would be compiled for the oldest processor alone.
-#define PEFT_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#define PEFT_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #define PEFT_INLINE inline __attribute__((always_inline))
 
 namespace peft::kernels {

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+namespace peft {
+
+/// A product with a frozen weight and, in the same pass over the result, an update of low rank:
+/// out = scale · (x W + low F) + bias. Legend: N rows, K and M width of input and output, R rank.
+struct BlockProduct {
+  at::Tensor x;             // [N, K]
+  at::Tensor weight;        // [K, M], or [M, K] where `transposed`
+  bool transposed = false;  // x times the transposes of `weight` and `factor`
+  at::Tensor low = {};      // [N, R]; undefined: no update
+  at::Tensor factor = {};   // [R, M], or [M, R] where `transposed`
+  at::Tensor bias = {};     // [M]; undefined: none
+  double scale = 1.0;
+};
+
+/// True where block_product serves these tensors: plain matrices on the CPU, all of float32 or,
+/// where the processor multiplies it, bfloat16, with enough rows that packing the weight is worth
+/// it.
+bool serves_block_product(const BlockProduct& product);
+
+/// Sums in float32 whatever the dtype is and rounds once. No gradient is recorded.
+///   out [N, M] in the dtype of x, dense
+void block_product(const BlockProduct& product, const at::Tensor& out);
+
+/// The same into a new tensor, by libtorch's own products where block_product does not serve. Call
+/// it without gradients.
+at::Tensor frozen_product(const BlockProduct& product);
+
+}  // namespace peft

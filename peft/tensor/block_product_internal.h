@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+#include "peft/tensor/bfloat16_bits.h"
+
+namespace peft::kernels {
+
+/// Columns of the weight that are packed at a time: three vector registers of sums a row, and the
+/// usual widths of models are even multiples of it.
+constexpr int64_t kPanel = 48;
+
+/// A rectangle of a BlockProduct's result, for one thread. Strides count numbers between rows.
+template <typename T>
+struct BlockProductTask {
+  const T *x = nullptr, *weight = nullptr, *low = nullptr, *factor = nullptr, *bias = nullptr;
+  T* out = nullptr;
+  int64_t x_stride = 0, weight_stride = 0, low_stride = 0, factor_stride = 0, out_stride = 0;
+  int64_t inner = 0, columns = 0, rank = 0;  // K, M, R; rank 0: no update
+  int64_t first_row = 0, last_row = 0, first_column = 0, last_column = 0;
+  bool transposed = false;
+  float scale = 1;
+};
+void block_product(const BlockProductTask<float>& task);
+void block_product(const BlockProductTask<Bfloat16>& task);
+
+}  // namespace peft::kernels

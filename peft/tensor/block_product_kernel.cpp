@@ -1,0 +1,130 @@
+#include <cstring>
+#include <vector>
+
+#include "peft/tensor/block_product_internal.h"
+#include "peft/tensor/tile_product_internal.h"
+#include "peft/tensor/vector_math_internal.h"
+
+namespace peft::kernels {
+namespace {
+
+constexpr int64_t kRows = 64;     // of the result in one tile
+constexpr int64_t kInner = 1024;  // depth of a packed panel
+constexpr int64_t kStep = 8;      // a lower tile is filled up with zeros to a multiple of this
+
+// One tile of sums becomes a part of the result.
+template <typename T>
+struct TileStore {
+  const float* sums = nullptr;  // [rows, columns]
+  const T* bias = nullptr;      // [columns]
+  T* out = nullptr;
+  int64_t rows = 0, columns = 0, out_stride = 0;
+  float scale = 1;
+};
+
+template <typename T>
+PEFT_INLINE void store_rows(const TileStore<T>& tile) {
+  for (int64_t r = 0; r < tile.rows; ++r) {
+    const float* __restrict sums = tile.sums + r * tile.columns;
+    T* __restrict out = tile.out + r * tile.out_stride;
+    if (tile.bias != nullptr) {
+      const T* __restrict bias = tile.bias;
+      for (int64_t c = 0; c < tile.columns; ++c)
+        store(out[c], sums[c] * tile.scale + load(bias[c]));
+    } else {
+      for (int64_t c = 0; c < tile.columns; ++c) store(out[c], sums[c] * tile.scale);
+    }
+  }
+}
+PEFT_CLONES void store_tile(const TileStore<float>& tile) { store_rows(tile); }
+PEFT_CLONES void store_tile(const TileStore<Bfloat16>& tile) { store_rows(tile); }
+
+// A block of rows, filled up to a height that has machine code.
+template <typename T>
+struct RowBlock {
+  const T* data = nullptr;
+  int64_t rows = 0, stride = 0;
+};
+
+template <typename T>
+RowBlock<T> row_block(const T* in, int64_t stride, int64_t rows, int64_t width,
+                      std::vector<T>& scratch) {
+  const auto height = (rows + kStep - 1) / kStep * kStep;
+  if (height == rows) return {in, rows, stride};
+  scratch.assign(static_cast<size_t>(height * width), T{});
+  for (int64_t r = 0; r < rows; ++r) {
+    std::memcpy(scratch.data() + r * width, in + r * stride,
+                static_cast<size_t>(width) * sizeof(T));
+  }
+  return {scratch.data(), height, width};
+}
+
+template <typename T>
+class PanelProduct {
+ public:
+  explicit PanelProduct(const BlockProductTask<T>& task)
+      : t_(task),
+        panel_(static_cast<size_t>(std::min(task.inner, kInner) * kPanel)),
+        factor_(static_cast<size_t>(task.rank * kPanel)),
+        sums_(static_cast<size_t>((task.last_row - task.first_row + kRows) * kPanel)) {}
+
+  void run() {
+    for (auto column = t_.first_column; column < t_.last_column; column += kPanel) {
+      column_ = column;
+      columns_ = std::min(kPanel, t_.last_column - column);
+      if (t_.rank > 0) pack(t_.factor, t_.factor_stride, 0, t_.rank, factor_.data());
+      for (int64_t inner = 0; inner < t_.inner; inner += kInner) {
+        const auto depth = std::min(kInner, t_.inner - inner);
+        pack(t_.weight, t_.weight_stride, inner, depth, panel_.data());
+        add_panel(inner, depth);
+      }
+    }
+  }
+
+ private:
+  // Rows `first`.. of the right side, the columns of this panel.
+  void pack(const T* from, int64_t stride, int64_t first, int64_t depth, T* to) const {
+    if (t_.transposed) {
+      pack_columns(from + column_ * stride + first, stride, columns_, depth, to);
+    } else {
+      pack_rows(from + first * stride + column_, stride, depth, columns_, to);
+    }
+  }
+
+  void add_panel(int64_t inner, int64_t depth) {
+    for (auto row = t_.first_row; row < t_.last_row; row += kRows) {
+      const auto rows = std::min(kRows, t_.last_row - row);
+      float* sums = sums_.data() + (row - t_.first_row) * kPanel;
+      const auto block =
+          row_block(t_.x + row * t_.x_stride + inner, t_.x_stride, rows, depth, scratch_);
+      multiply_tile({block.rows, columns_, depth, block.stride, columns_, columns_, inner > 0},
+                    block.data, panel_.data(), sums);
+      if (inner + depth < t_.inner) continue;
+      if (t_.rank > 0) {
+        const auto low =
+            row_block(t_.low + row * t_.low_stride, t_.low_stride, rows, t_.rank, scratch_);
+        multiply_tile({low.rows, columns_, t_.rank, low.stride, columns_, columns_, true}, low.data,
+                      factor_.data(), sums);
+      }
+      store_tile(TileStore<T>{.sums = sums,
+                              .bias = t_.bias == nullptr ? nullptr : t_.bias + column_,
+                              .out = t_.out + row * t_.out_stride + column_,
+                              .rows = rows,
+                              .columns = columns_,
+                              .out_stride = t_.out_stride,
+                              .scale = t_.scale});
+    }
+  }
+
+  const BlockProductTask<T>& t_;
+  std::vector<T> panel_, factor_, scratch_;
+  std::vector<float> sums_;
+  int64_t column_ = 0, columns_ = 0;
+};
+
+}  // namespace
+
+void block_product(const BlockProductTask<float>& task) { PanelProduct<float>(task).run(); }
+void block_product(const BlockProductTask<Bfloat16>& task) { PanelProduct<Bfloat16>(task).run(); }
+
+}  // namespace peft::kernels
