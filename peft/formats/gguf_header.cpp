@@ -180,9 +180,10 @@ class GgufReader {
   void read_start() {
     const auto magic = cursor_.take(4, "first four bytes");
     if (std::memcmp(magic.data(), "GGUF", 4) != 0) {
-      throw FormatError(
-          fmt::format("{}: not a GGUF file: expected the letters 'GGUF' at its start, got {}.",
-                      where_, quote({reinterpret_cast<const char*>(magic.data()), 4})));
+      throw FormatError(fmt::format(
+          "{}: not a GGUF file: expected the letters 'GGUF' at its start, got {}. Name a "
+          "checkpoint folder or a .gguf file.",
+          where_, quote({reinterpret_cast<const char*>(magic.data()), 4})));
     }
     header_.version_ = cursor_.number<uint32_t>("version");
     if (header_.version_ == 2 || header_.version_ == 3) return;

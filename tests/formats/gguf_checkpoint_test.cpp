@@ -7,8 +7,10 @@
 #include <span>
 
 #include "peft/base/error.h"
+#include "peft/base/file.h"
 #include "peft/base/json_text.h"
 #include "peft/formats/safetensors_file.h"
+#include "tests/formats/gguf_bytes.h"
 
 namespace peft::formats {
 namespace {
@@ -99,6 +101,32 @@ TEST(GgufCheckpoint, AMissingNameIsAnErrorWithTheClosestNames) {
     EXPECT_NE(std::string(error.what()).find("'model.norm.weight'"), std::string::npos);
   }
   EXPECT_THROW(file->load("model.norm.weight", at::kLong), Error);
+}
+
+/// The message of the error that a file of one metadata value gives.
+std::string complaint(const GgufBytes& bytes) {
+  const fs::path file =
+      fs::temp_directory_path() / ("peft_gguf_" + std::to_string(::getpid()) + ".gguf");
+  write_file_atomically(file, bytes.text());
+  std::string message;
+  try {
+    Checkpoint::open(file);
+  } catch (const UnsupportedError& error) {
+    message = error.what();
+  }
+  fs::remove(file);
+  return message;
+}
+
+TEST(GgufCheckpoint, APartOfAModelAndAnAdapterAreErrorsThatSayWhatToDo) {
+  const auto parts = [](uint16_t count) {
+    return GgufBytes().start(0, 1).string("split.count").number<uint32_t>(2).number(count);
+  };
+  EXPECT_NE(complaint(parts(3)).find("one of 3 parts. Join them"), std::string::npos);
+  EXPECT_EQ(complaint(parts(1)), "");
+  const std::string adapter = complaint(
+      GgufBytes().start(0, 1).string("general.type").number<uint32_t>(8).string("adapter"));
+  EXPECT_NE(adapter.find("expected a model, got an adapter"), std::string::npos) << adapter;
 }
 
 TEST(GgufCheckpoint, SmolLm2EqualsWhatTransformersLoads) {
