@@ -9,9 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gguf import GGUFReader
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/tokenizers"))
 import golden  # noqa: E402
@@ -21,21 +18,6 @@ PEFT, WORK = Path(sys.argv[1]), Path(sys.argv[2])
 SMOLLM2 = ROOT / ".deps/models/SmolLM2-135M-Instruct.Q4_1.gguf"
 LINES = 20_000
 VOCABULARY = 3000
-
-
-def smollm2():
-    """The published tokenizer.json of SmolLM2, made from the vocabulary in the GGUF file."""
-    fields = GGUFReader(SMOLLM2).fields
-    tokens = fields["tokenizer.ggml.tokens"].contents()
-    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
-    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    types = fields["tokenizer.ggml.token_type"].contents()
-    tokenizer.add_special_tokens([token for token, kind in zip(tokens, types) if kind == 3])
-    return tokenizer
 
 
 def checkpoint(name, tokenizer):
@@ -75,7 +57,7 @@ def main():
     file = WORK / "lines.jsonl"
     with open(file, "w", encoding="utf8") as out:
         out.writelines(json.dumps({"text": line}) + "\n" for line in lines)
-    differences = compare("smollm2", smollm2(), SMOLLM2, lines, file)
+    differences = compare("smollm2", golden.smollm2(SMOLLM2), SMOLLM2, lines, file)
     corpus = list(texts.lines(8000, seed=4))
     for name, train in golden.TRAINERS.items():
         tokenizer = train(corpus, VOCABULARY)
