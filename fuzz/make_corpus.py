@@ -77,6 +77,7 @@ GGUF = {
     "overlap": gguf([], [info("a", [16], 0, 0), info("b", [16], 0, 32)], b"x" * 128),
     "past_the_end": gguf([], [info("a", [16], 0, 2**64 - 32)], b"x" * 64),
     "duplicate": gguf([value("k", 0, b"\1"), value("k", 0, b"\1")]),
+    "no_numbers": gguf([], [info("a", [8, 0], 0, 0)], b"x" * 32),
     "unknown_type": gguf([], [info("a", [16], 77, 0)], b"x" * 64),
     "five_dimensions": gguf([], [info("a", [1] * 5, 0, 0)], b"x" * 64),
 }
@@ -91,6 +92,13 @@ def vocabulary(model, tokens, text, **parts):
     return json.dumps({"tokenizer.ggml." + key: part for key, part in metadata.items()}).encode() + b"\0" + text
 
 
+def growing(key, stages):
+    """Sixty stages, each of which doubles the text."""
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    return json.dumps({key: {"type": "Sequence", stages: [double] * 60},
+                       "model": {"vocab": {"a": 0}, "merges": []}}).encode() + b"\0a"
+
+
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 PIECES = ["\u2581", "a", "b", "ab", "\u2581ab"]
 TOKENIZER = {
@@ -100,6 +108,8 @@ TOKENIZER = {
     "gguf_llama": vocabulary("llama", ["<unk>", "<s>", "</s>"] + BYTES + PIECES, "ab  ab</s>\u00e9".encode(),
                              token_type=[2, 3, 3] + [6] * 256 + [1] * 5, scores=[0] * 259 + [-9, -8, -7, -1, -2],
                              bos_token_id=1, eos_token_id=2),
+    "replace_doubles": growing("normalizer", "normalizers"),
+    "replace_doubles_back": growing("decoder", "decoders"),
     "gguf_short_scores": vocabulary("llama", ["<unk>", "a"], b"a", scores=[0.5]),
     "gguf_bad_merge": vocabulary("gpt2", ["a", "b"], b"ab", merges=["a b"]),
 }

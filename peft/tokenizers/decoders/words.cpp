@@ -1,6 +1,9 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <limits>
 
+#include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/tokenizers/decoders/stages.h"
 #include "peft/tokenizers/metaspace.h"
@@ -10,6 +13,9 @@
 // The decoders for tokens that are pieces of words.
 namespace peft::tokenizers {
 namespace {
+
+/// A decoded text may not grow longer than this by replacing.
+constexpr size_t kLongestReplaced = size_t{256} << 20;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty()) return;
@@ -52,11 +58,14 @@ class ReplaceDecoder : public Decoder {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(std::vector<std::string>& tokens) const override {
+    size_t all = 0;
     for (std::string& token : tokens) {
       std::string replaced;
       size_t done = 0;
       const auto matches = pattern_.matches(token);
       while (const auto match = matches(done)) {
+        all += match->begin - done + content_.size();
+        if (all > kLongestReplaced) fail_too_long();
         replaced.append(token, done, match->begin - done).append(content_);
         done = match->end;
       }
@@ -65,6 +74,13 @@ class ReplaceDecoder : public Decoder {
   }
 
  private:
+  [[noreturn]] static void fail_too_long() {
+    throw FormatError(fmt::format(
+        "tokenizer: the decoder Replace makes the text too long: expected at most {}, got "
+        "more. Look for it in the tokenizer's file.",
+        human_bytes(kLongestReplaced)));
+  }
+
   Pattern pattern_;
   std::string content_;
 };
