@@ -14,8 +14,9 @@
 namespace peft::tokenizers {
 namespace {
 
-/// A decoded text may not grow longer than this by replacing.
-constexpr size_t kLongestReplaced = size_t{256} << 20;
+/// By how much one Replace may lengthen a text: stages that pile up ("a" by "aa", sixty times)
+/// would fill the memory.
+constexpr size_t kMostGrowth = size_t{4} << 20;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty()) return;
@@ -58,14 +59,14 @@ class ReplaceDecoder : public Decoder {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(std::vector<std::string>& tokens) const override {
-    size_t all = 0;
+    size_t growth = 0;
     for (std::string& token : tokens) {
       std::string replaced;
       size_t done = 0;
       const auto matches = pattern_.matches(token);
       while (const auto match = matches(done)) {
-        all += match->begin - done + content_.size();
-        if (all > kLongestReplaced) fail_too_long();
+        growth += content_.size() - std::min(content_.size(), match->size());
+        if (growth > kMostGrowth) fail_growth();
         replaced.append(token, done, match->begin - done).append(content_);
         done = match->end;
       }
@@ -74,11 +75,11 @@ class ReplaceDecoder : public Decoder {
   }
 
  private:
-  [[noreturn]] static void fail_too_long() {
+  [[noreturn]] static void fail_growth() {
     throw FormatError(fmt::format(
-        "tokenizer: the decoder Replace makes the text too long: expected at most {}, got "
-        "more. Look for it in the tokenizer's file.",
-        human_bytes(kLongestReplaced)));
+        "tokenizer: the decoder Replace makes the text too long: expected at most {} more, got "
+        "more than that. Look for it in the tokenizer's file.",
+        human_bytes(kMostGrowth)));
   }
 
   Pattern pattern_;
