@@ -78,6 +78,7 @@ GGUF = {
     "past_the_end": gguf([], [info("a", [16], 0, 2**64 - 32)], b"x" * 64),
     "duplicate": gguf([value("k", 0, b"\1"), value("k", 0, b"\1")]),
     "no_numbers": gguf([], [info("a", [8, 0], 0, 0)], b"x" * 32),
+    "no_numbers_no_padding": gguf([], [info("a", [0], 0, 0)])[:57],
     "unknown_type": gguf([], [info("a", [16], 77, 0)], b"x" * 64),
     "five_dimensions": gguf([], [info("a", [1] * 5, 0, 0)], b"x" * 64),
 }

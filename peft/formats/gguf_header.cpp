@@ -267,9 +267,14 @@ class GgufReader {
     if (header_.tensors_.empty()) return;  // a vocabulary alone
     const uint64_t position = cursor_.position();
     const uint64_t data_begin = position + (alignment - position % alignment) % alignment;
+    if (data_begin > file_.size()) {
+      fail(header_.tensors_.front().name,
+           fmt::format("expected the data to begin at byte {}, got a file of {} bytes", data_begin,
+                       file_.size()));
+    }
+    const uint64_t room = file_.size() - data_begin;
     std::vector<const GgufTensor*> order;
     for (GgufTensor& tensor : header_.tensors_) {
-      const uint64_t room = file_.size() > data_begin ? file_.size() - data_begin : 0;
       if (tensor.begin > room || tensor.bytes > room - tensor.begin) {
         fail(tensor.name, fmt::format("expected {} bytes at offset {}, got {} bytes of data in all",
                                       tensor.bytes, tensor.begin, room));

@@ -74,6 +74,9 @@ TEST(GgufHeader, WrongTensorsAreErrorsThatNameThem) {
   };
   EXPECT_EQ(one({16}, 0, 0), "");
   EXPECT_THAT(one({17}, 0, 0), HasSubstr("tensor 'w': expected 68 bytes at offset 0, got 64"));
+  EXPECT_EQ(one({16, 0}, 0, 0), "") << "no numbers, no bytes";
+  EXPECT_THAT(complaint(GgufBytes().start(1, 0).tensor("w", {0}, 0, 0).text()),
+              HasSubstr("tensor 'w': expected the data to begin at byte 64, got a file of 57"));
   EXPECT_THAT(one({1}, 0, 4), HasSubstr("that 32 divides"));
   EXPECT_THAT(one({1}, 0, UINT64_MAX - 31), HasSubstr("expected 4 bytes"));
   EXPECT_THAT(one({1U << 31, 1U << 31, 1U << 31}, 0, 0), HasSubstr("overflows"));
