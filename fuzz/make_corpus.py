@@ -1,4 +1,5 @@
-"""Makes the seeds in corpus/{safetensors,gguf}/: small whole files and files that once were attacks.
+"""Makes the seeds in corpus/{safetensors,gguf}/ and the vocabularies of GGUF files in
+corpus/tokenizer/: small whole files and files that once were attacks.
 
 A pure function of this script; run it with any Python 3.
 """
@@ -76,13 +77,45 @@ GGUF = {
     "overlap": gguf([], [info("a", [16], 0, 0), info("b", [16], 0, 32)], b"x" * 128),
     "past_the_end": gguf([], [info("a", [16], 0, 2**64 - 32)], b"x" * 64),
     "duplicate": gguf([value("k", 0, b"\1"), value("k", 0, b"\1")]),
+    "no_numbers": gguf([], [info("a", [8, 0], 0, 0)], b"x" * 32),
+    "no_numbers_no_padding": gguf([], [info("a", [0], 0, 0)])[:57],
     "unknown_type": gguf([], [info("a", [16], 77, 0)], b"x" * 64),
     "five_dimensions": gguf([], [info("a", [1] * 5, 0, 0)], b"x" * 64),
 }
 for kind in range(16):
     GGUF[f"type_{kind}"] = gguf([], [info("a", [256], kind, 0)], bytes(range(256)) * 5)
 
-for folder, files in {"safetensors": SAFETENSORS, "gguf": GGUF}.items():
+
+
+def vocabulary(model, tokens, text, **parts):
+    """Metadata as the tokenizer reads it, a zero byte, and a text to encode."""
+    metadata = {"model": model, "tokens": tokens} | parts
+    return json.dumps({"tokenizer.ggml." + key: part for key, part in metadata.items()}).encode() + b"\0" + text
+
+
+def growing(key, stages):
+    """Sixty stages, each of which doubles the text."""
+    double = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    return json.dumps({key: {"type": "Sequence", stages: [double] * 60},
+                       "model": {"vocab": {"a": 0}, "merges": []}}).encode() + b"\0a"
+
+
+BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
+PIECES = ["\u2581", "a", "b", "ab", "\u2581ab"]
+TOKENIZER = {
+    "gguf_gpt2": vocabulary("gpt2", ["<|end|>", "a", "b", "ab", "\u0120", "\u0120ab", "1", "2", "12"], b"ab ab12<|end|> \xff",
+                            pre="smollm", token_type=[3] + [1] * 8, merges=["a b", "\u0120 ab", "1 2"], bos_token_id=0),
+    "gguf_gpt2_default": vocabulary("gpt2", ["a", "b"], b"a1234 b\n", merges=[], add_bos_token=True),
+    "gguf_llama": vocabulary("llama", ["<unk>", "<s>", "</s>"] + BYTES + PIECES, "ab  ab</s>\u00e9".encode(),
+                             token_type=[2, 3, 3] + [6] * 256 + [1] * 5, scores=[0] * 259 + [-9, -8, -7, -1, -2],
+                             bos_token_id=1, eos_token_id=2),
+    "replace_doubles": growing("normalizer", "normalizers"),
+    "replace_doubles_back": growing("decoder", "decoders"),
+    "gguf_short_scores": vocabulary("llama", ["<unk>", "a"], b"a", scores=[0.5]),
+    "gguf_bad_merge": vocabulary("gpt2", ["a", "b"], b"ab", merges=["a b"]),
+}
+
+for folder, files in {"safetensors": SAFETENSORS, "gguf": GGUF, "tokenizer": TOKENIZER}.items():
     (HERE / folder).mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (HERE / folder / name).write_bytes(data)

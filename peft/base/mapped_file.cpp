@@ -45,8 +45,10 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
   void* address = nullptr;
   if (known && S_ISREG(info.st_mode) && size > 0) {
     // Private and writable: a tensor that views the bytes may be changed in place (a merge), which
-    // gives this process its own copy of the page and never reaches the file.
-    address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, file, 0);
+    // gives this process its own copy of the page and never reaches the file. No room is reserved
+    // for such copies: the system would refuse files that are larger than its memory.
+    constexpr int kFlags = MAP_PRIVATE | MAP_NORESERVE;
+    address = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, kFlags, file, 0);
   }
   const int code = errno;
   ::close(file);

@@ -18,25 +18,27 @@ namespace {
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 
-// The shards that an index names, each a plain file name: an index may not point out of its folder.
-std::set<std::string> shard_names(const fs::path& index) {
+// From tensor to shard, each a plain file name: an index may not point out of its folder.
+std::map<std::string, std::string> read_index(const fs::path& index) {
   const Json json = read_json_file(index);
   const auto map = json.is_object() ? json.find("weight_map") : json.end();
   if (!json.is_object() || map == json.end() || !map->is_object()) {
-    throw FormatError(
-        fmt::format("{}: expected an object with weight_map, got none.", index.string()));
+    throw FormatError(fmt::format(
+        "{}: expected an object with weight_map, got none. Fetch the file again.", index.string()));
   }
-  std::set<std::string> names;
+  std::map<std::string, std::string> shard_of;
   for (const auto& [tensor, file] : map->items()) {
     if (!file.is_string() || file.get_ref<const std::string&>().empty() ||
         file.get_ref<const std::string&>().find('/') != std::string::npos) {
-      throw FormatError(
-          fmt::format("{}: tensor {}: expected the name of a file in the same folder, got {}.",
-                      index.string(), quote(tensor), file.dump()));
+      throw FormatError(fmt::format(
+          "{}: tensor {}: expected the name of a file in the same folder, got {}. "
+          "Fetch the file again.",
+          index.string(), quote(tensor),
+          file.is_string() ? quote(file.get_ref<const std::string&>()) : "another value"));
     }
-    names.insert(file.get<std::string>());
+    shard_of.emplace(tensor, file.get<std::string>());
   }
-  return names;
+  return shard_of;
 }
 
 }  // namespace
@@ -51,25 +53,18 @@ FolderCheckpoint::FolderCheckpoint(const fs::path& folder) : folder_(folder) {
   }
   config_ = read_json_file(config);
   if (!config_.is_object()) {
-    throw FormatError(
-        fmt::format("{}: expected a JSON object, got another value.", config.string()));
+    throw FormatError(fmt::format(
+        "{}: expected a JSON object, got another value. Fetch the file again.", config.string()));
   }
-  open_shards();
-  list_tensors();
+  open_weights();
 }
 
-void FolderCheckpoint::open_shards() {
+void FolderCheckpoint::open_weights() {
   if (fs::exists(folder_ / kSingle)) {
     files_.emplace_back(folder_ / kSingle);
+    list_tensors();
   } else if (fs::exists(folder_ / kIndex)) {
-    for (const std::string& name : shard_names(folder_ / kIndex)) {
-      if (!fs::exists(folder_ / name)) {
-        throw NotFoundError(
-            fmt::format("{}: the shard {} is missing, which {} lists. Fetch it again.",
-                        folder_.string(), quote(name), kIndex));
-      }
-      files_.emplace_back(folder_ / name);
-    }
+    open_shards(read_index(folder_ / kIndex));
   } else {
     throw NotFoundError(fmt::format(
         "{}: expected weights in {} or {}, got neither. Convert other weights with transformers' "
@@ -78,12 +73,36 @@ void FolderCheckpoint::open_shards() {
   }
 }
 
+void FolderCheckpoint::open_shards(const std::map<std::string, std::string>& shard_of) {
+  std::set<std::string> shards;
+  for (const auto& [tensor, shard] : shard_of) shards.insert(shard);
+  for (const std::string& shard : shards) {
+    if (!fs::exists(folder_ / shard)) {
+      throw NotFoundError(
+          fmt::format("{}: the shard {} is missing, which {} lists. Fetch it again.",
+                      folder_.string(), quote(shard), kIndex));
+    }
+    files_.emplace_back(folder_ / shard);
+  }
+  list_tensors();
+  for (const auto& [tensor, shard] : shard_of) {
+    if (file_of_.contains(tensor)) continue;
+    throw FormatError(
+        fmt::format("{}: tensor {}: expected it in this file as {} says, got no such tensor. The "
+                    "shards may come from two downloads: fetch all of them again.",
+                    (folder_ / shard).string(), quote(tensor), kIndex));
+  }
+}
+
 void FolderCheckpoint::list_tensors() {
   for (size_t i = 0; i < files_.size(); i++) {
     for (const auto& entry : files_[i].header().tensors) {
       if (!file_of_.emplace(entry.name, i).second) {
-        throw FormatError(fmt::format("{}: tensor {} is in two shards.", files_[i].path().string(),
-                                      quote(entry.name)));
+        throw FormatError(fmt::format(
+            "{}: tensor {}: expected it in one shard, got it in {} too. The shards may come from "
+            "two downloads: fetch all of them again.",
+            files_[i].path().string(), quote(entry.name),
+            files_[file_of_.at(entry.name)].path().filename().string()));
       }
       tensors_.push_back({.name = entry.name,
                           .shape = entry.shape,
@@ -130,8 +149,9 @@ std::optional<std::string> FolderCheckpoint::chat_template() const {
   // Older files hold several, by name: [{"name": "default", "template": "..."}].
   if (value.is_array()) {
     for (const Json& entry : value) {
-      if (entry.is_object() && entry.value("name", "") == "default")
-        return entry.value("template", "");
+      const Json name = entry.is_object() ? entry.value("name", Json()) : Json();
+      const Json text = entry.is_object() ? entry.value("template", Json()) : Json();
+      if (name == "default" && text.is_string()) return text.get<std::string>();
     }
   }
   return std::nullopt;

@@ -1,6 +1,9 @@
 #pragma once
 
+#include <map>
+#include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "peft/formats/checkpoint.h"
 #include "peft/formats/safetensors_file.h"
@@ -11,7 +14,8 @@ namespace peft::formats {
 /// model.safetensors.index.json lists.
 class FolderCheckpoint : public Checkpoint {
  public:
-  /// Throws: NotFoundError (no config.json, no weights, a missing shard), FormatError.
+  /// Throws: NotFoundError (no config.json, no weights, a missing shard), FormatError (also where
+  /// the index and its shards disagree).
   explicit FolderCheckpoint(const std::filesystem::path& folder);
 
   const std::filesystem::path& path() const override { return folder_; }
@@ -26,7 +30,8 @@ class FolderCheckpoint : public Checkpoint {
   Json gguf_metadata() const override { return nullptr; }
 
  private:
-  void open_shards();
+  void open_weights();
+  void open_shards(const std::map<std::string, std::string>& shard_of);
   void list_tensors();
   Json read_companion(const char* name) const;
 

@@ -40,6 +40,7 @@ GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& file)
     : file_(std::make_shared<MappedFile>(file)),
       header_(GgufHeader::parse(file_->bytes(), file.string())),
       config_(config_from_gguf(header_)) {
+  check_whole_model();
   for (const GgufTensor& tensor : header_.tensors()) {
     if (is_auxiliary(tensor.name)) continue;
     const std::string name = transformers_name(tensor.name);
@@ -53,6 +54,23 @@ GgufCheckpoint::GgufCheckpoint(const std::filesystem::path& file)
                         .file = file});
   }
   add_rotary_factors();
+}
+
+void GgufCheckpoint::check_whole_model() const {
+  const int64_t parts = integer({{"parts", header_.json("split.count")}}, "parts");
+  if (parts > 1) {
+    throw UnsupportedError(fmt::format(
+        "{}: split.count: expected a whole model in one file, got one of {} parts. Join them with "
+        "llama.cpp's llama-gguf-split --merge.",
+        path().string(), parts));
+  }
+  const Json kind = header_.json("general.type");
+  if (kind == "adapter") {
+    throw UnsupportedError(
+        fmt::format("{}: general.type: expected a model, got an adapter. Name the model that it "
+                    "was made for.",
+                    path().string()));
+  }
 }
 
 /// Llama 3.1 and later stretch low frequencies; the file holds the factors instead of the rule.

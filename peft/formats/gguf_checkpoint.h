@@ -13,7 +13,8 @@ namespace peft::formats {
 /// A GGUF file as a checkpoint: names, config and order of rows are those of transformers.
 class GgufCheckpoint : public Checkpoint {
  public:
-  /// Throws: NotFoundError, IoError, FormatError, UnsupportedError (version, rotary factors).
+  /// Throws: NotFoundError, IoError, FormatError, UnsupportedError (version, a part
+  /// of a split model, an adapter, rotary factors).
   explicit GgufCheckpoint(const std::filesystem::path& file);
 
   const std::filesystem::path& path() const override { return file_->path(); }
@@ -32,6 +33,7 @@ class GgufCheckpoint : public Checkpoint {
   int64_t interleaved_heads(const GgufTensor& tensor) const;
   at::Tensor unpack(const GgufTensor& tensor, at::ScalarType dtype) const;
   at::Tensor view(const GgufTensor& tensor, at::ScalarType dtype) const;
+  void check_whole_model() const;
   void add_rotary_factors();
 
   std::shared_ptr<const MappedFile> file_;

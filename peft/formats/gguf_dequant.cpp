@@ -54,7 +54,7 @@ ScalesAndMinima unpack_scales(const uint8_t* in, float d, float dmin) {
 }  // namespace
 
 void unpack_f32(const std::byte* in, size_t blocks, float* out) {
-  std::memcpy(out, in, blocks * sizeof(float));
+  if (blocks > 0) std::memcpy(out, in, blocks * sizeof(float));
 }
 
 void unpack_f16(const std::byte* in, size_t blocks, float* out) {

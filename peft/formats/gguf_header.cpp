@@ -180,9 +180,10 @@ class GgufReader {
   void read_start() {
     const auto magic = cursor_.take(4, "first four bytes");
     if (std::memcmp(magic.data(), "GGUF", 4) != 0) {
-      throw FormatError(
-          fmt::format("{}: not a GGUF file: expected the letters 'GGUF' at its start, got {}.",
-                      where_, quote({reinterpret_cast<const char*>(magic.data()), 4})));
+      throw FormatError(fmt::format(
+          "{}: not a GGUF file: expected the letters 'GGUF' at its start, got {}. Name a "
+          "checkpoint folder or a .gguf file.",
+          where_, quote({reinterpret_cast<const char*>(magic.data()), 4})));
     }
     header_.version_ = cursor_.number<uint32_t>("version");
     if (header_.version_ == 2 || header_.version_ == 3) return;
@@ -266,9 +267,14 @@ class GgufReader {
     if (header_.tensors_.empty()) return;  // a vocabulary alone
     const uint64_t position = cursor_.position();
     const uint64_t data_begin = position + (alignment - position % alignment) % alignment;
+    if (data_begin > file_.size()) {
+      fail(header_.tensors_.front().name,
+           fmt::format("expected the data to begin at byte {}, got a file of {} bytes", data_begin,
+                       file_.size()));
+    }
+    const uint64_t room = file_.size() - data_begin;
     std::vector<const GgufTensor*> order;
     for (GgufTensor& tensor : header_.tensors_) {
-      const uint64_t room = file_.size() > data_begin ? file_.size() - data_begin : 0;
       if (tensor.begin > room || tensor.bytes > room - tensor.begin) {
         fail(tensor.name, fmt::format("expected {} bytes at offset {}, got {} bytes of data in all",
                                       tensor.bytes, tensor.begin, room));

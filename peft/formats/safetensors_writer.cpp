@@ -1,17 +1,22 @@
 #include "peft/formats/safetensors_writer.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
+#include "peft/base/text.h"
 #include "peft/tensor/dtype.h"
 
 namespace peft::formats {
 namespace {
+
+constexpr const char* kMetadata = "__metadata__";
 
 // Tensors are laid out by descending rank of their dtype, then by name: wide types first, which
 // keeps every tensor aligned.
@@ -22,6 +27,15 @@ int rank_of(std::string_view word) {
       "BF16",    "I32",     "U32",         "F32",         "C64", "F64", "I64"};
   const auto place = std::find(kAscending.begin(), kAscending.end(), word);
   return static_cast<int>(place - kAscending.begin());
+}
+
+void check_names(const std::filesystem::path& path, const StateDict& tensors) {
+  for (const auto& [name, tensor] : tensors) {
+    if (is_valid_utf8(name) && name != kMetadata) continue;
+    throw ConfigError(
+        fmt::format("{}: tensor {}: expected a name in UTF-8 other than {}. Rename the tensor.",
+                    path.string(), quote(name), kMetadata));
+  }
 }
 
 std::vector<StateDict::Entry> in_file_order(const StateDict& tensors) {
@@ -36,7 +50,7 @@ std::vector<StateDict::Entry> in_file_order(const StateDict& tensors) {
 
 std::string header_text(const std::vector<StateDict::Entry>& entries, const Metadata& metadata) {
   Json header = Json::object();
-  for (const auto& [key, value] : metadata) header["__metadata__"][key] = value;
+  for (const auto& [key, value] : metadata) header[kMetadata][key] = value;
   uint64_t offset = 0;
   // Members of a parsed or built ordered_json are found by scanning; appending keeps this linear.
   auto& members = header.get_ref<Json::object_t&>();
@@ -58,6 +72,7 @@ std::string header_text(const std::vector<StateDict::Entry>& entries, const Meta
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors,
                        const Metadata& metadata) {
+  check_names(path, tensors);
   const auto entries = in_file_order(tensors);
   const std::string header = header_text(entries, metadata);
   const uint64_t length = header.size();

@@ -4,10 +4,16 @@
 
 #include <algorithm>
 
+#include "peft/base/error.h"
+#include "peft/base/text.h"
 #include "peft/tokenizers/unicode.h"
 
 namespace peft::tokenizers {
 namespace {
+
+/// Looking for a token takes time by its length at every place of the text; real ones have a few
+/// dozen bytes.
+constexpr size_t kLongestToken = 4096;
 
 bool is_in(char32_t c, CharClass wanted) { return (char_class_table()[c] & wanted) != 0; }
 
@@ -39,6 +45,12 @@ size_t space_behind(std::string_view text, size_t at) {
 
 void WordFinder::add(std::string_view word, uint32_t value) {
   if (word.empty()) return;
+  if (word.size() > kLongestToken) {
+    throw FormatError(
+        fmt::format("tokenizer: the added token {} is too long: expected at most {} bytes, got {}. "
+                    "The tokenizer's file is damaged.",
+                    quote(word), kLongestToken, word.size()));
+  }
   starts_[static_cast<unsigned char>(word.front())] = true;
   uint32_t node = 0;
   for (const char letter : word) {

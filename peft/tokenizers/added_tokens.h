@@ -30,6 +30,7 @@ struct AddedToken {
 /// Finds many words in a text at once: at each place the longest one.
 class WordFinder {
  public:
+  /// Throws: FormatError for words of more than 4096 bytes.
   void add(std::string_view word, uint32_t value);
 
   struct Match {

@@ -1,10 +1,21 @@
 #include "peft/tokenizers/aligned_text.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
+#include "peft/base/error.h"
+#include "peft/base/text.h"
 #include "peft/tokenizers/unicode.h"
 
 namespace peft::tokenizers {
+namespace {
+
+/// How long a text may become: some characters decompose into eighteen, and a file may put
+/// something in front of it. Stages that pile up ("a" by "aa", forty times) would fill the memory.
+size_t longest_made_of(size_t bytes) { return 64 * bytes + (size_t{1} << 20); }
+
+}  // namespace
 
 AlignedText::AlignedText(std::string_view original, size_t origin)
     : original_(original), origin_(origin), runs_{{0, {origin, origin}, true}} {}
@@ -64,6 +75,13 @@ void AlignedText::Editor::keep(size_t bytes) {
 
 void AlignedText::Editor::put(std::string_view text, Range from) {
   if (text.empty()) return;
+  const size_t longest = longest_made_of(base_.original_.size());
+  if (text.size() > longest - std::min(longest, text_.size())) {
+    throw FormatError(fmt::format(
+        "tokenizer: the normalizers make a text of {} too long: expected at most {}, got "
+        "more. Look for a Replace or Prepend in the tokenizer's file.",
+        human_bytes(base_.original_.size()), human_bytes(longest)));
+  }
   add({text_.size(), from, false});
   text_.append(text);
 }

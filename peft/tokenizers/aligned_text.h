@@ -66,6 +66,7 @@ class AlignedText::Editor {
   /// Leaves out the next bytes.
   void drop(size_t bytes) { position_ += bytes; }
   /// Writes characters that stand for what the next character stands for.
+  /// Throws, as the next one: FormatError where the text grows beyond all measure.
   void put_as_next(std::string_view text);
   /// Writes characters that stand for what the byte before the position stands for; at the very
   /// start for an empty range.

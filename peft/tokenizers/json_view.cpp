@@ -72,7 +72,7 @@ bool JsonView::boolean(std::string_view key, bool fallback) const {
 }
 
 void JsonView::fail(const std::string& problem) const {
-  throw FormatError(fmt::format("{}: {}.", where_, problem));
+  throw FormatError(fmt::format("{}: {}. Check the file, or fetch it again.", where_, problem));
 }
 
 void JsonView::fail_type(std::string_view expected) const {
@@ -81,9 +81,10 @@ void JsonView::fail_type(std::string_view expected) const {
 
 void fail_unknown_type(const JsonView& stage, std::string_view kind,
                        const std::vector<std::string>& known) {
-  throw UnsupportedError(fmt::format("{}: unknown {}: expected one of {}, got {}.", stage.where(),
-                                     kind, join_names(known, known.size()),
-                                     quote(stage.string("type", ""))));
+  throw UnsupportedError(fmt::format(
+      "{}: unknown {}: expected one of {}, got {}. Use a "
+      "tokenizer of the BPE family.",
+      stage.where(), kind, join_names(known, known.size()), quote(stage.string("type", ""))));
 }
 
 }  // namespace peft::tokenizers

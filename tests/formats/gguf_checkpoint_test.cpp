@@ -7,8 +7,10 @@
 #include <span>
 
 #include "peft/base/error.h"
+#include "peft/base/file.h"
 #include "peft/base/json_text.h"
 #include "peft/formats/safetensors_file.h"
+#include "tests/formats/gguf_bytes.h"
 
 namespace peft::formats {
 namespace {
@@ -99,6 +101,87 @@ TEST(GgufCheckpoint, AMissingNameIsAnErrorWithTheClosestNames) {
     EXPECT_NE(std::string(error.what()).find("'model.norm.weight'"), std::string::npos);
   }
   EXPECT_THROW(file->load("model.norm.weight", at::kLong), Error);
+}
+
+/// A GGUF file of these bytes, opened; the file is gone afterwards.
+std::shared_ptr<Checkpoint> open_bytes(const std::string& bytes) {
+  const fs::path file =
+      fs::temp_directory_path() / ("peft_gguf_" + std::to_string(::getpid()) + ".gguf");
+  write_file_atomically(file, bytes);
+  try {
+    auto checkpoint = Checkpoint::open(file);
+    fs::remove(file);
+    return checkpoint;
+  } catch (...) {
+    fs::remove(file);
+    throw;
+  }
+}
+
+/// The message of the error that opening gives.
+std::string complaint(const std::string& bytes) {
+  try {
+    open_bytes(bytes);
+  } catch (const UnsupportedError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+/// A Llama file whose rotary factors are those of the given rule.
+/// Source: Llama3Model.generate_extra_tensors in llama.cpp's converter; _compute_llama3_parameters
+/// in transformers/modeling_rope_utils.py has the same three cases.
+std::string with_rotary_factors(float factor, double low, double high) {
+  constexpr int kCount = 32;
+  constexpr double kBase = 500000.0, kOriginal = 8192.0;
+  std::string numbers;
+  for (int i = 0; i < kCount; ++i) {
+    const double wavelength = 2 * M_PI * std::pow(kBase, 2.0 * i / (2 * kCount));
+    double wanted = factor;
+    if (wavelength < kOriginal / high) {
+      wanted = 1;
+    } else if (wavelength <= kOriginal / low) {
+      const double smooth = (kOriginal / wavelength - low) / (high - low);
+      wanted = 1 / ((1 - smooth) / factor + smooth);
+    }
+    const auto stored = static_cast<float>(wanted);
+    numbers.append(reinterpret_cast<const char*>(&stored), sizeof stored);
+  }
+  std::string bytes = GgufBytes()
+                          .start(1, 2)
+                          .string("general.architecture")
+                          .number<uint32_t>(8)
+                          .string("llama")
+                          .string("llama.rope.freq_base")
+                          .number<uint32_t>(6)
+                          .number(static_cast<float>(kBase))
+                          .tensor("rope_freqs.weight", {kCount}, 0, 0)
+                          .data(numbers.size());
+  return bytes.replace(bytes.size() - numbers.size(), numbers.size(), numbers);
+}
+
+TEST(GgufCheckpoint, RotaryFactorsBecomeTheRuleThatMadeThem) {
+  const auto file = open_bytes(with_rotary_factors(32, 1, 4));
+  const Json expected = {{"rope_type", "llama3"},
+                         {"factor", 32.0},
+                         {"low_freq_factor", 1.0},
+                         {"high_freq_factor", 4.0},
+                         {"original_max_position_embeddings", 8192}};
+  EXPECT_EQ(file->config()["rope_scaling"], expected);
+  EXPECT_TRUE(file->tensors().empty()) << "the factors are no weight";
+  EXPECT_NE(complaint(with_rotary_factors(32, 1, 8)).find("expected the factors of rope type"),
+            std::string::npos);
+}
+
+TEST(GgufCheckpoint, APartOfAModelAndAnAdapterAreErrorsThatSayWhatToDo) {
+  const auto parts = [](uint16_t count) {
+    return GgufBytes().start(0, 1).string("split.count").number<uint32_t>(2).number(count).text();
+  };
+  EXPECT_NE(complaint(parts(3)).find("one of 3 parts. Join them"), std::string::npos);
+  EXPECT_EQ(complaint(parts(1)), "");
+  const std::string adapter = complaint(
+      GgufBytes().start(0, 1).string("general.type").number<uint32_t>(8).string("adapter").text());
+  EXPECT_NE(adapter.find("expected a model, got an adapter"), std::string::npos) << adapter;
 }
 
 TEST(GgufCheckpoint, SmolLm2EqualsWhatTransformersLoads) {

@@ -3,50 +3,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "peft/base/error.h"
 #include "peft/base/file.h"
+#include "tests/formats/gguf_bytes.h"
 #include "tests/formats/hostile_files.h"
 
 namespace peft::formats {
 namespace {
 
 using testing::HasSubstr;
-
-/// Writes GGUF files as a hostile author would: without any check.
-class Bytes {
- public:
-  template <typename T>
-  Bytes& number(T value) {
-    text_.append(reinterpret_cast<const char*>(&value), sizeof value);
-    return *this;
-  }
-  Bytes& string(const std::string& value) {
-    number<uint64_t>(value.size());
-    text_ += value;
-    return *this;
-  }
-  Bytes& start(uint64_t tensors, uint64_t values, uint32_t version = 3) {
-    text_ += "GGUF";
-    return number(version).number(tensors).number(values);
-  }
-  Bytes& tensor(const std::string& name, std::vector<uint64_t> shape, uint32_t type,
-                uint64_t offset) {
-    string(name).number(static_cast<uint32_t>(shape.size()));
-    for (const uint64_t length : shape) number(length);
-    return number(type).number(offset);
-  }
-  std::string data(size_t bytes) const {
-    std::string out = text_;
-    out.resize((out.size() + 31) / 32 * 32);
-    return out + std::string(bytes, 'x');
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-};
 
 std::string complaint(const std::string& text) {
   try {
@@ -58,7 +23,7 @@ std::string complaint(const std::string& text) {
 }
 
 TEST(GgufHeader, ReadsShapesRowsFirst) {
-  const std::string text = Bytes().start(1, 0).tensor("w", {32, 3}, 2, 0).data(3 * 18);
+  const std::string text = GgufBytes().start(1, 0).tensor("w", {32, 3}, 2, 0).data(3 * 18);
   const auto header = GgufHeader::parse(std::as_bytes(std::span(text)), "model.gguf");
   ASSERT_EQ(header.tensors().size(), 1);
   EXPECT_EQ(header.tensors()[0].shape, (std::vector<int64_t>{3, 32}));
@@ -68,19 +33,21 @@ TEST(GgufHeader, ReadsShapesRowsFirst) {
 
 TEST(GgufHeader, OtherFilesAndVersionsAreErrors) {
   EXPECT_THAT(complaint("GGML..........................."), HasSubstr("not a GGUF file"));
-  EXPECT_THAT(complaint(Bytes().start(0, 0, 1).text()), HasSubstr("expected 2 or 3"));
-  EXPECT_THAT(complaint(Bytes().start(0, 0, 0x03000000).text()), HasSubstr("big-endian"));
-  EXPECT_THAT(complaint(Bytes().start(0, 0, 9).text()), HasSubstr("got 9"));
-  EXPECT_EQ(complaint(Bytes().start(0, 0, 2).text()), "");
+  EXPECT_THAT(complaint(GgufBytes().start(0, 0, 1).text()), HasSubstr("expected 2 or 3"));
+  EXPECT_THAT(complaint(GgufBytes().start(0, 0, 0x03000000).text()), HasSubstr("big-endian"));
+  EXPECT_THAT(complaint(GgufBytes().start(0, 0, 9).text()), HasSubstr("got 9"));
+  EXPECT_EQ(complaint(GgufBytes().start(0, 0, 2).text()), "");
 }
 
 TEST(GgufHeader, CountsThatNoFileCanHoldAreErrors) {
   constexpr uint64_t kHuge = UINT64_MAX / 2;
-  EXPECT_THAT(complaint(Bytes().start(kHuge, 0).data(64)), HasSubstr("number of tensors"));
-  EXPECT_THAT(complaint(Bytes().start(0, kHuge).data(64)), HasSubstr("number of metadata values"));
-  EXPECT_THAT(complaint(Bytes().start(0, 1).number(kHuge).data(64)), HasSubstr("metadata key"));
+  EXPECT_THAT(complaint(GgufBytes().start(kHuge, 0).data(64)), HasSubstr("number of tensors"));
+  EXPECT_THAT(complaint(GgufBytes().start(0, kHuge).data(64)),
+              HasSubstr("number of metadata values"));
+  EXPECT_THAT(complaint(GgufBytes().start(0, 1).number(kHuge).data(64)), HasSubstr("metadata key"));
   const auto list = [](uint32_t type, uint64_t length) {
-    return Bytes().start(0, 1).string("k").number<uint32_t>(9).number(type).number(length).data(64);
+    return GgufBytes().start(0, 1).string("k").number<uint32_t>(9).number(type).number(length).data(
+        64);
   };
   for (const uint32_t type : {0U, 6U, 8U, 9U, 12U}) {
     EXPECT_THAT(complaint(list(type, kHuge)), HasSubstr("metadata 'k': expected at most")) << type;
@@ -89,13 +56,13 @@ TEST(GgufHeader, CountsThatNoFileCanHoldAreErrors) {
 }
 
 TEST(GgufHeader, ListsWithinListsAreReadAndBounded) {
-  Bytes two;
+  GgufBytes two;
   two.start(0, 1).string("k").number<uint32_t>(9).number<uint32_t>(9).number<uint64_t>(2);
   for (const uint16_t value : {7, 8}) two.number<uint32_t>(2).number<uint64_t>(1).number(value);
   const std::string text = two.text();
   const auto header = GgufHeader::parse(std::as_bytes(std::span(text)), "model.gguf");
   EXPECT_EQ(header.json("k"), Json::parse("[[7],[8]]"));
-  Bytes deep;
+  GgufBytes deep;
   deep.start(0, 1).string("k").number<uint32_t>(9);
   for (int i = 0; i < 10'000; ++i) deep.number<uint32_t>(9).number<uint64_t>(1);
   EXPECT_THAT(complaint(deep.data(64)), HasSubstr("levels"));
@@ -103,10 +70,13 @@ TEST(GgufHeader, ListsWithinListsAreReadAndBounded) {
 
 TEST(GgufHeader, WrongTensorsAreErrorsThatNameThem) {
   const auto one = [](std::vector<uint64_t> shape, uint32_t type, uint64_t offset) {
-    return complaint(Bytes().start(1, 0).tensor("w", std::move(shape), type, offset).data(64));
+    return complaint(GgufBytes().start(1, 0).tensor("w", std::move(shape), type, offset).data(64));
   };
   EXPECT_EQ(one({16}, 0, 0), "");
   EXPECT_THAT(one({17}, 0, 0), HasSubstr("tensor 'w': expected 68 bytes at offset 0, got 64"));
+  EXPECT_EQ(one({16, 0}, 0, 0), "") << "no numbers, no bytes";
+  EXPECT_THAT(complaint(GgufBytes().start(1, 0).tensor("w", {0}, 0, 0).text()),
+              HasSubstr("tensor 'w': expected the data to begin at byte 64, got a file of 57"));
   EXPECT_THAT(one({1}, 0, 4), HasSubstr("that 32 divides"));
   EXPECT_THAT(one({1}, 0, UINT64_MAX - 31), HasSubstr("expected 4 bytes"));
   EXPECT_THAT(one({1U << 31, 1U << 31, 1U << 31}, 0, 0), HasSubstr("overflows"));
@@ -119,13 +89,13 @@ TEST(GgufHeader, WrongTensorsAreErrorsThatNameThem) {
 TEST(GgufHeader, OverlapHolesAndDuplicatesAreErrors) {
   const auto two = [](const std::string& second, uint64_t offset) {
     return complaint(
-        Bytes().start(2, 0).tensor("a", {16}, 0, 0).tensor(second, {8}, 0, offset).data(160));
+        GgufBytes().start(2, 0).tensor("a", {16}, 0, 0).tensor(second, {8}, 0, offset).data(160));
   };
   EXPECT_EQ(two("b", 64), "");
   EXPECT_THAT(two("b", 32), HasSubstr("overlap"));
   EXPECT_THAT(two("b", 128), HasSubstr("hole"));
   EXPECT_THAT(two("a", 64), HasSubstr("twice"));
-  const std::string key = Bytes()
+  const std::string key = GgufBytes()
                               .start(0, 2)
                               .string("k")
                               .number<uint32_t>(0)

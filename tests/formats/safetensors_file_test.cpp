@@ -48,6 +48,68 @@ TEST_F(SafetensorsFileTest, WritesTheSameBytesAsPython) {
   EXPECT_EQ(bytes_of(folder / "again.safetensors"), bytes_of(kGolden));
 }
 
+TEST_F(SafetensorsFileTest, EveryDtypeComesBack) {
+  const at::ScalarType kinds[] = {at::kFloat,
+                                  at::kBFloat16,
+                                  at::kHalf,
+                                  at::kDouble,
+                                  at::kLong,
+                                  at::kInt,
+                                  at::kShort,
+                                  at::kChar,
+                                  at::kByte,
+                                  at::kBool,
+                                  at::kUInt64,
+                                  at::kUInt32,
+                                  at::kUInt16,
+                                  at::kComplexFloat,
+                                  at::kFloat8_e4m3fn,
+                                  at::kFloat8_e5m2,
+                                  at::kFloat8_e4m3fnuz,
+                                  at::kFloat8_e5m2fnuz,
+                                  at::kFloat8_e8m0fnu};
+  StateDict tensors;
+  for (const at::ScalarType kind : kinds) {
+    // Bytes of 0 and 1 are numbers of every type, and booleans too.
+    const at::Tensor bytes = torch::arange(24, at::kByte).remainder(2);
+    tensors.set(c10::toString(kind), bytes.view(kind));
+  }
+  write_safetensors(folder / "x.safetensors", tensors);
+  const SafetensorsFile file(folder / "x.safetensors");
+  ASSERT_EQ(file.header().tensors.size(), std::size(kinds));
+  for (const at::ScalarType kind : kinds) {
+    const at::Tensor back = file.load(c10::toString(kind));
+    EXPECT_EQ(back.scalar_type(), kind);
+    EXPECT_TRUE(at::equal(back.view(at::kByte), tensors.at(c10::toString(kind)).view(at::kByte)))
+        << kind;
+  }
+  EXPECT_TRUE(
+      at::equal(file.load("Float8_e5m2", at::kFloat), tensors.at("Float8_e5m2").to(at::kFloat)));
+  EXPECT_EQ(file.load("Long", at::kFloat).scalar_type(), at::kLong) << "numbers that count stay";
+}
+
+TEST_F(SafetensorsFileTest, AFileLargerThanTheMemoryOpensAndOnlyWhatIsTouchedIsRead) {
+  constexpr uint64_t kSize = uint64_t{1} << 38;
+  const std::string entry = R"(","shape":[)" + std::to_string(kSize) + R"(],"data_offsets":[0,)" +
+                            std::to_string(kSize) + "]}}";
+  const std::string header = R"({"w":{"dtype":"U8)" + entry;
+  const uint64_t length = header.size();
+  const fs::path huge = folder / "huge.safetensors";
+  std::ofstream(huge, std::ios::binary).write(reinterpret_cast<const char*>(&length), 8) << header;
+  fs::resize_file(huge, 8 + length + kSize);  // a hole in the file system: nothing is stored
+  const at::Tensor tensor = SafetensorsFile(huge).load("w");
+  EXPECT_EQ(tensor.numel(), static_cast<int64_t>(kSize));
+  EXPECT_EQ(tensor[static_cast<int64_t>(kSize) - 1].item<int>(), 0);
+}
+
+TEST_F(SafetensorsFileTest, NamesThatNoReaderTakesAreNotWritten) {
+  for (const char* name : {"__metadata__", "\xff"}) {
+    EXPECT_THROW(write_safetensors(folder / "x.safetensors", {{name, torch::ones(2)}}),
+                 ConfigError);
+  }
+  EXPECT_TRUE(fs::is_empty(folder));
+}
+
 TEST_F(SafetensorsFileTest, StridedAndSharedTensorsAreWrittenWhole) {
   const at::Tensor base = torch::arange(12, at::kFloat).reshape({3, 4});
   write_safetensors(folder / "x.safetensors", {{"t", base.t()}, {"row", base[1]}, {"all", base}});

@@ -1,7 +1,7 @@
 """`peft tokenize` gives the ids that Python's libraries give, over many lines of mixed text.
 
-Four tokenizers: SmolLM2's out of its GGUF file, and three that are trained here in the manner of
-GPT-2, Qwen 2 and Llama 2. No difference is allowed.
+Five tokenizers: SmolLM2's out of its GGUF file, three that are trained here in the manner of GPT-2,
+Qwen 2 and Llama 2, and a SentencePiece model in a GGUF file of kind "llama". No difference is allowed.
 """
 
 import json
@@ -9,8 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gguf import GGUFReader
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from gguf import GGUFWriter, TokenType
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests/tokenizers"))
@@ -21,21 +20,6 @@ PEFT, WORK = Path(sys.argv[1]), Path(sys.argv[2])
 SMOLLM2 = ROOT / ".deps/models/SmolLM2-135M-Instruct.Q4_1.gguf"
 LINES = 20_000
 VOCABULARY = 3000
-
-
-def smollm2():
-    """The published tokenizer.json of SmolLM2, made from the vocabulary in the GGUF file."""
-    fields = GGUFReader(SMOLLM2).fields
-    tokens = fields["tokenizer.ggml.tokens"].contents()
-    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
-    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = decoders.ByteLevel()
-    types = fields["tokenizer.ggml.token_type"].contents()
-    tokenizer.add_special_tokens([token for token, kind in zip(tokens, types) if kind == 3])
-    return tokenizer
 
 
 def checkpoint(name, tokenizer):
@@ -54,12 +38,41 @@ def ids_of_peft(model, lines):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def compare(name, tokenizer, model, lines, file):
-    ours = ids_of_peft(model, file)
+def sentencepiece_gguf(corpus):
+    """Python's sentencepiece, and its vocabulary in a GGUF file as llama.cpp's converter writes it."""
+    processor = golden.train_sentencepiece(corpus, VOCABULARY, WORK / "sentencepiece")
+    ids = range(processor.vocab_size())
+    file = WORK / "sentencepiece.gguf"
+    writer = GGUFWriter(file, "llama")
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list([processor.id_to_piece(i) for i in ids])
+    writer.add_token_scores([processor.get_score(i) for i in ids])
+    writer.add_token_types([TokenType.UNKNOWN if processor.is_unknown(i)
+                            else TokenType.CONTROL if processor.is_control(i)
+                            else TokenType.BYTE if processor.is_byte(i)
+                            else TokenType.NORMAL for i in ids])
+    writer.add_bos_token_id(processor.bos_id())
+    writer.add_eos_token_id(processor.eos_id())
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+    return processor, file
+
+
+def write_lines(name, lines):
+    file = WORK / f"{name}.jsonl"
+    with open(file, "w", encoding="utf8") as out:
+        out.writelines(json.dumps({"text": line}) + "\n" for line in lines)
+    return file
+
+
+def compare(name, encode, model, lines):
+    """How many of the texts get other ids than `encode` gives."""
+    ours = ids_of_peft(model, write_lines(name, lines))
     assert len(ours) == len(lines), f"{name}: {len(ours)} rows for {len(lines)} texts"
     differences = 0
     for text, ids in zip(lines, ours):
-        expected = tokenizer.encode(text, add_special_tokens=False).ids
+        expected = encode(text)
         if ids == expected:
             continue
         differences += 1
@@ -72,14 +85,19 @@ def compare(name, tokenizer, model, lines, file):
 def main():
     WORK.mkdir(parents=True, exist_ok=True)
     lines = list(texts.lines(LINES, seed=3))
-    file = WORK / "lines.jsonl"
-    with open(file, "w", encoding="utf8") as out:
-        out.writelines(json.dumps({"text": line}) + "\n" for line in lines)
-    differences = compare("smollm2", smollm2(), SMOLLM2, lines, file)
+
+    def ids_by(tokenizer):
+        return lambda text: tokenizer.encode(text, add_special_tokens=False).ids
+
+    differences = compare("smollm2", ids_by(golden.smollm2(SMOLLM2)), SMOLLM2, lines)
     corpus = list(texts.lines(8000, seed=4))
     for name, train in golden.TRAINERS.items():
         tokenizer = train(corpus, VOCABULARY)
-        differences += compare(name, tokenizer, checkpoint(name, tokenizer), lines, file)
+        differences += compare(name, ids_by(tokenizer), checkpoint(name, tokenizer), lines)
+    processor, file = sentencepiece_gguf(corpus)
+    # Its encode() knows no special tokens; a checkpoint's tokenizer does.
+    plain = [text for text in lines if not any(word in text for word in ("<s>", "</s>", "<unk>"))]
+    differences += compare("sentencepiece", processor.encode, file, plain)
     sys.exit(differences > 0)
 
 

@@ -135,6 +135,17 @@ TEST(ChatTemplate, RefusesWhatTheSandboxForbids) {
   EXPECT_THROW(render("{% set x = {'a': 1} %}{{ x.pop('a') }}"), ConfigError);
 }
 
+TEST(ChatTemplate, ReadsTheArgumentsOfAToolCallThatAreText) {
+  const Json variables = {{"arguments", R"({"city": "Köln", "days": [1, 2.5, null]})"}};
+  EXPECT_EQ(render("{% for k, v in (arguments | from_json).items() %}{{ k }}={{ v }};{% endfor %}",
+                   variables),
+            "city=Köln;days=[1, 2.5, None];");
+  EXPECT_EQ(render("{{ arguments | from_json | tojson == arguments }}", variables), "True");
+  EXPECT_THAT(error_of("{{ '{\"a\": ]' | from_json }}"), HasSubstr("line 1, column 7"));
+  EXPECT_THROW(render("{{ ('[' * 100000) | from_json }}"), ConfigError);
+  EXPECT_THROW(render("{{ none | from_json }}"), ConfigError);
+}
+
 TEST(ChatTemplate, CanBeUsedManyTimes) {
   const ChatTemplate chat_template(
       "{% set ns = namespace(n=0) %}{% for m in messages %}"

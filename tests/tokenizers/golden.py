@@ -82,6 +82,36 @@ def train_llama2(corpus, size):
     return tokenizer
 
 
+def train_sentencepiece(corpus, size, prefix):
+    """A SentencePiece model in the manner of Llama 2's; its files are written beside `prefix`."""
+    import sentencepiece
+
+    lines = [text.replace("\n", " ").replace("\0", "") for text in corpus]
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(prefix), model_type="bpe", vocab_size=size,
+        byte_fallback=True, normalization_rule_name="identity", remove_extra_whitespaces=False,
+        split_digits=True, allow_whitespace_only_pieces=True, character_coverage=0.98,
+        num_threads=1, minloglevel=2)
+    return sentencepiece.SentencePieceProcessor(model_file=f"{prefix}.model")
+
+
+def smollm2(model):
+    """The published tokenizer.json of SmolLM2, made from the vocabulary in its GGUF file."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(model).fields
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    merges = [tuple(merge.split(" ")) for merge in fields["tokenizer.ggml.merges"].contents()]
+    tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(tokens)}, merges))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Digits(individual_digits=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    types = fields["tokenizer.ggml.token_type"].contents()
+    tokenizer.add_special_tokens([token for token, kind in zip(tokens, types) if kind == 3])
+    return tokenizer
+
+
 TRAINERS = {"gpt2": train_gpt2, "qwen2": train_qwen2, "llama2": train_llama2}
 
 

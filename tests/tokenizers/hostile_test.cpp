@@ -114,6 +114,32 @@ TEST(HostileTokenizer, DeepNestingIsAFormatError) {
   EXPECT_THROW(Tokenizer::from_json("", "tokenizer.json"), FormatError);
 }
 
+TEST(HostileTokenizer, StagesThatDoubleTheTextAgainAndAgainAreStopped) {
+  Json stages = Json::array();
+  for (int i = 0; i < 60; ++i) {
+    stages.push_back({{"type", "Replace"}, {"pattern", {{"String", "a"}}}, {"content", "aa"}});
+  }
+  Json json = whole();
+  json["normalizer"] = {{"type", "Sequence"}, {"normalizers", stages}};
+  EXPECT_THROW(read(json)->encode("a"), FormatError);
+  json = whole();
+  json["decoder"] = {{"type", "Sequence"}, {"decoders", stages}};
+  EXPECT_THROW(read(json)->decode({0}), FormatError);
+  const Json text = {{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  json = whole();
+  json["post_processor"] = {
+      {"type", "TemplateProcessing"}, {"single", {text, text}}, {"special_tokens", Json::object()}};
+  expect_error<FormatError>(json, "post_processor.single[1].Sequence: the text is there twice");
+}
+
+TEST(HostileTokenizer, AnAddedTokenOfAbsurdLengthIsAFormatError) {
+  const auto added = [](size_t length) {
+    return with("/added_tokens/0/content", '"' + std::string(length, 'x') + '"');
+  };
+  EXPECT_EQ(read(added(4096))->encode(std::string(4096, 'x')).ids, (std::vector<int64_t>{4}));
+  EXPECT_THROW(read(added(4097)), FormatError);
+}
+
 TEST(HostileTokenizer, AMissingFileIsNotFound) {
   EXPECT_THROW(Tokenizer::from_file("/does/not/exist/tokenizer.json"), NotFoundError);
 }

@@ -1,6 +1,9 @@
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <limits>
 
+#include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/tokenizers/decoders/stages.h"
 #include "peft/tokenizers/metaspace.h"
@@ -10,6 +13,10 @@
 // The decoders for tokens that are pieces of words.
 namespace peft::tokenizers {
 namespace {
+
+/// By how much one Replace may lengthen a text: stages that pile up ("a" by "aa", sixty times)
+/// would fill the memory.
+constexpr size_t kMostGrowth = size_t{4} << 20;
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   if (from.empty()) return;
@@ -52,11 +59,14 @@ class ReplaceDecoder : public Decoder {
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
   void apply(std::vector<std::string>& tokens) const override {
+    size_t growth = 0;
     for (std::string& token : tokens) {
       std::string replaced;
       size_t done = 0;
       const auto matches = pattern_.matches(token);
       while (const auto match = matches(done)) {
+        growth += content_.size() - std::min(content_.size(), match->size());
+        if (growth > kMostGrowth) fail_growth();
         replaced.append(token, done, match->begin - done).append(content_);
         done = match->end;
       }
@@ -65,6 +75,13 @@ class ReplaceDecoder : public Decoder {
   }
 
  private:
+  [[noreturn]] static void fail_growth() {
+    throw FormatError(fmt::format(
+        "tokenizer: the decoder Replace makes the text too long: expected at most {} more, got "
+        "more than that. Look for it in the tokenizer's file.",
+        human_bytes(kMostGrowth)));
+  }
+
   Pattern pattern_;
   std::string content_;
 };

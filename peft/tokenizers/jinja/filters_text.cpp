@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "peft/base/error.h"
+#include "peft/base/json_text.h"
 #include "peft/tokenizers/jinja/filters.h"
 #include "peft/tokenizers/jinja/operators.h"
 #include "peft/tokenizers/jinja/string_methods.h"
@@ -187,6 +188,21 @@ Value tojson(Call& call) {
   return text;
 }
 
+/// json.loads, as the templates that take a tool call's arguments as text expect it.
+Value from_json(Call& call) {
+  const Bound bound(call, {"value"});
+  bound.required(0);
+  const std::string text = bound.text(0, "");
+  call.engine.budget().spend_text(text.size());
+  try {
+    Value value = Value::from_json(parse_json(text, "from_json"));
+    call.engine.budget().spend_on(value);
+    return value;
+  } catch (const FormatError& error) {
+    throw ConfigError(fmt::format("chat template: {}", error.what()));
+  }
+}
+
 std::optional<double> parsed_float(std::string text) {
   text = lower(stripped(text));
   std::erase(text, '_');
@@ -291,17 +307,18 @@ Value round_filter(Call& call) {
 
 const FunctionTable& text_filters() {
   static const FunctionTable kTable = {
-      {"abs", abs_filter},       {"capitalize", changed<capitalized>},
-      {"center", center_filter}, {"e", escape},
-      {"escape", escape},        {"forceescape", escape},
-      {"float", float_filter},   {"format", format_filter},
-      {"indent", indent},        {"int", int_filter},
-      {"lower", changed<lower>}, {"replace", replace_filter},
-      {"round", round_filter},   {"safe", string_filter},
-      {"string", string_filter}, {"title", title_filter},
-      {"tojson", tojson},        {"trim", trim_filter},
-      {"truncate", truncate},    {"upper", changed<upper>},
-      {"urlencode", urlencode},  {"wordcount", wordcount}};
+      {"abs", abs_filter},         {"capitalize", changed<capitalized>},
+      {"center", center_filter},   {"e", escape},
+      {"escape", escape},          {"forceescape", escape},
+      {"from_json", from_json},    {"float", float_filter},
+      {"format", format_filter},   {"indent", indent},
+      {"int", int_filter},         {"lower", changed<lower>},
+      {"replace", replace_filter}, {"round", round_filter},
+      {"safe", string_filter},     {"string", string_filter},
+      {"title", title_filter},     {"tojson", tojson},
+      {"trim", trim_filter},       {"truncate", truncate},
+      {"upper", changed<upper>},   {"urlencode", urlencode},
+      {"wordcount", wordcount}};
   return kTable;
 }
 

@@ -78,6 +78,7 @@ void read_special(const JsonView& piece, const JsonView& known, int64_t type_id,
 
 ProcessorPtr make_template_processing(const JsonView& json) {
   std::vector<TemplatePiece> pieces;
+  bool text_seen = false;
   for (const JsonView& piece : json.at("single").items()) {
     if (piece.has("Sequence")) {
       const JsonView sequence = piece.at("Sequence");
@@ -85,6 +86,9 @@ ProcessorPtr make_template_processing(const JsonView& json) {
         sequence.at("id").fail("the template for one text uses another one: expected 'A', got " +
                                quote(sequence.at("id").string()));
       }
+      // Templates of templates would double the text again and again.
+      if (text_seen) sequence.fail("the text is there twice: expected it once");
+      text_seen = true;
       pieces.push_back(TextPlace{sequence.at("type_id").integer(kMostIds)});
     } else {
       const JsonView special = piece.at("SpecialToken");
