@@ -1,0 +1,104 @@
+#include "peft/tensor/block_product.h"
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include "peft/tensor/product_dtype.h"
+
+namespace peft {
+namespace {
+
+struct Case {
+  int64_t rows, inner, columns, rank;
+  bool transposed, bias;
+};
+
+// Below one panel and one tile, exactly one, and beyond; deeper than a packed panel.
+const Case kCases[] = {{16, 8, 6, 0, true, false},      {16, 8, 6, 2, false, false},
+                       {64, 64, 48, 16, true, true},    {65, 66, 50, 4, true, true},
+                       {65, 66, 50, 4, false, true},    {203, 1500, 98, 8, true, false},
+                       {203, 2050, 98, 8, false, true}, {700, 64, 700, 16, true, true},
+                       {700, 64, 700, 16, false, false}};
+
+at::Tensor numbers(at::IntArrayRef shape, at::ScalarType dtype) {
+  return at::randn(shape).to(dtype);
+}
+
+BlockProduct make(const Case& c, at::ScalarType dtype) {
+  BlockProduct p{.x = numbers({c.rows, c.inner}, dtype), .transposed = c.transposed};
+  p.weight =
+      c.transposed ? numbers({c.columns, c.inner}, dtype) : numbers({c.inner, c.columns}, dtype);
+  if (c.rank > 0) {
+    p.low = numbers({c.rows, c.rank}, dtype);
+    p.factor =
+        c.transposed ? numbers({c.columns, c.rank}, dtype) : numbers({c.rank, c.columns}, dtype);
+  }
+  if (c.bias) p.bias = numbers({c.columns}, dtype);
+  return p;
+}
+
+at::Tensor in_double(const BlockProduct& p) {
+  const auto turned = [&](const at::Tensor& x) {
+    return p.transposed ? x.to(at::kDouble).t() : x.to(at::kDouble);
+  };
+  auto y = p.x.to(at::kDouble).mm(turned(p.weight));
+  if (p.low.defined()) y = y + p.low.to(at::kDouble).mm(turned(p.factor));
+  y = y * p.scale;
+  return p.bias.defined() ? y + p.bias.to(at::kDouble) : y;
+}
+
+double error(const at::Tensor& got, const at::Tensor& expected) {
+  return ((got.to(at::kDouble) - expected).abs().max() / expected.abs().max()).item<double>();
+}
+
+void expect_equal(at::ScalarType dtype, double tolerance) {
+  torch::manual_seed(1);
+  for (const auto& c : kCases) {
+    const auto p = make(c, dtype);
+    ASSERT_TRUE(serves_block_product(p));
+    EXPECT_LT(error(frozen_product(p), in_double(p)), tolerance)
+        << c.rows << " x " << c.inner << " x " << c.columns << ", rank " << c.rank;
+  }
+}
+
+TEST(BlockProduct, EqualsTheProductInDoublePrecision) { expect_equal(at::kFloat, 2e-6); }
+
+TEST(BlockProduct, RoundsBfloat16OnlyOnce) {
+  if (multiplies_bfloat16_fast()) {
+    expect_equal(at::kBFloat16, 1.0 / 256);
+  } else {
+    EXPECT_FALSE(serves_block_product(make(kCases[0], at::kBFloat16)));
+  }
+}
+
+TEST(BlockProduct, ReadsMatricesWhoseRowsLieApart) {
+  torch::manual_seed(2);
+  const auto x = at::randn({40, 64}).narrow(1, 8, 20), w = at::randn({30, 64}).narrow(1, 2, 20);
+  const BlockProduct p{.x = x, .weight = w, .transposed = true, .scale = 0.5};
+  EXPECT_LT(error(frozen_product(p), in_double(p)), 2e-6);
+  auto out = at::full({40, 50}, 7.0);
+  block_product(p, out.narrow(1, 10, 30));
+  EXPECT_LT(error(out.narrow(1, 10, 30), in_double(p)), 2e-6);
+  EXPECT_TRUE(out.narrow(1, 0, 10).eq(7).all().item<bool>());
+  EXPECT_TRUE(out.narrow(1, 40, 10).eq(7).all().item<bool>());
+}
+
+TEST(BlockProduct, WhatIsNotServedGoesToLibtorch) {
+  torch::manual_seed(3);
+  const auto w = at::randn({6, 8});
+  const BlockProduct few{.x = at::randn({2, 8}), .weight = w, .transposed = true};
+  const BlockProduct turned{.x = at::randn({8, 40}).t(), .weight = w, .transposed = true};
+  const BlockProduct wide{.x = at::randn({40, 8}).to(at::kDouble),
+                          .weight = w.to(at::kDouble),
+                          .transposed = true,
+                          .low = at::randn({40, 2}).to(at::kDouble),
+                          .factor = at::randn({6, 2}).to(at::kDouble),
+                          .bias = at::randn({6}).to(at::kDouble)};
+  for (const auto* p : {&few, &turned, &wide}) {
+    EXPECT_FALSE(serves_block_product(*p));
+    EXPECT_LT(error(frozen_product(*p), in_double(*p)), 2e-6);
+  }
+}
+
+}  // namespace
+}  // namespace peft
