@@ -50,7 +50,8 @@ void expect_equal(at::ScalarType dtype, double tolerance) {
       const auto a = torch::autograd::grad({got}, {in.q, in.k, in.v}, {probe});
       const auto b = torch::autograd::grad({expected}, {in.q, in.k, in.v}, {probe.to(at::kDouble)});
       for (size_t i = 0; i < 3; ++i) {
-        EXPECT_LT(relative_error(a[i].to(at::kDouble), b[i].to(at::kDouble)), 3 * tolerance)
+        // Gradients of scores are small differences of rounded numbers.
+        EXPECT_LT(relative_error(a[i].to(at::kDouble), b[i].to(at::kDouble)), 5 * tolerance)
             << tokens << " tokens, gradient " << i;
       }
     }
@@ -73,7 +74,8 @@ TEST(CausalAttention, LargeScoresStayFinite) {
   auto in = inputs(70, 2, 1, 8, at::kFloat);
   in.q = (in.q.detach() * 200).requires_grad_(true);
   const auto got = causal_attention(in.q, in.k, in.v, 1.0);
-  EXPECT_LT(relative_error(got.to(at::kDouble), written_out(in, 1.0)), 1e-5);
+  // Scores of a thousand leave four digits after the point.
+  EXPECT_LT(relative_error(got.to(at::kDouble), written_out(in, 1.0)), 1e-4);
   const auto slopes = torch::autograd::grad({got.sum()}, {in.q, in.k, in.v});
   for (const auto& slope : slopes) EXPECT_TRUE(slope.isfinite().all().item<bool>());
 }
