@@ -20,6 +20,7 @@
 
 #include "bench/operator_times.h"
 #include "peft/auto.h"
+#include "peft/base/process.h"
 #include "peft/methods/lora/config.h"
 #include "peft/peft.h"
 #include "peft/train/adamw.h"
@@ -98,6 +99,7 @@ double peak_megabytes() {
 }
 
 int run(const Arguments& arguments) {
+  peft::keep_freed_memory();  // as the program does
   at::set_num_threads(static_cast<int>(arguments.number("threads")));
   torch::manual_seed(1);
   const auto dtype = arguments.text("dtype") == "bfloat16" ? at::kBFloat16 : at::kFloat;

@@ -1,5 +1,6 @@
 #include "peft/base/process.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 
 #include <cstdlib>
@@ -29,5 +30,13 @@ uint64_t peak_rss_bytes() {
 }
 
 uint64_t current_rss_bytes() { return status_bytes("VmRSS"); }
+
+void keep_freed_memory() {
+#if defined(__GLIBC__)
+  constexpr int kLargest = 1 << 30;
+  mallopt(M_MMAP_THRESHOLD, kLargest);
+  mallopt(M_TRIM_THRESHOLD, kLargest);
+#endif
+}
 
 }  // namespace peft

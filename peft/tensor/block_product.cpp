@@ -60,7 +60,22 @@ int64_t count_row_tasks(int64_t rows, int64_t panels, int64_t threads) {
 }
 
 template <typename T>
+void run_few_rows(const BlockProduct& p, const at::Tensor& out) {
+  constexpr int64_t kNumbersATask = 1 << 14;
+  const auto whole = task_of<T>(p, out);
+  const auto grain = std::max<int64_t>(1, kNumbersATask / (whole.inner * p.x.size(0)));
+  at::parallel_for(0, whole.columns, grain, [&](int64_t begin, int64_t end) {
+    auto task = whole;
+    task.last_row = p.x.size(0);
+    task.first_column = begin;
+    task.last_column = end;
+    kernels::few_rows_product(task);
+  });
+}
+
+template <typename T>
 void run(const BlockProduct& p, const at::Tensor& out) {
+  if (p.x.size(0) < kFewestRows) return run_few_rows<T>(p, out);
   const auto whole = task_of<T>(p, out);
   const auto rows = p.x.size(0);
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
@@ -94,7 +109,9 @@ bool serves_block_product(const BlockProduct& p) {
   if (product_dtype(dtype, p.x.size(0)) != dtype) return false;
   if (p.bias.defined() && !plain(p.bias, dtype, 1)) return false;
   if (p.low.defined() && (!plain(p.low, dtype, 2) || !plain(p.factor, dtype, 2))) return false;
-  if (p.weight.numel() == 0 || p.x.size(1) == 0) return false;
+  if (p.weight.numel() == 0 || p.x.numel() == 0) return false;
+  if (p.x.size(0) < kFewestRows) return p.transposed;
+  if (product_dtype(dtype, p.x.size(0)) != dtype) return false;
   if (dtype == at::kFloat) return true;
   const bool even_update = !p.low.defined() || (dense_even(p.factor) && p.low.size(1) % 2 == 0);
   return p.x.size(1) % 2 == 0 && dense_even(p.weight) && even_update;

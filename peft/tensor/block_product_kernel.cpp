@@ -60,6 +60,34 @@ RowBlock<T> row_block(const T* in, int64_t stride, int64_t rows, int64_t width,
 }
 
 template <typename T>
+PEFT_INLINE float dot(const T* __restrict a, const T* __restrict b, int64_t count) {
+  constexpr int64_t kSums = 2 * kLanes;
+  float sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums) {
+    for (int64_t j = 0; j < kSums; ++j) sums[j] += load(a[i + j]) * load(b[i + j]);
+  }
+  for (; i < count; ++i) sums[0] += load(a[i]) * load(b[i]);
+  return total(sums) + total(sums + kLanes);
+}
+
+template <typename T>
+PEFT_INLINE void dot_products(const BlockProductTask<T>& t) {
+  for (auto column = t.first_column; column < t.last_column; ++column) {
+    const T* weight = t.weight + column * t.weight_stride;
+    for (auto row = t.first_row; row < t.last_row; ++row) {
+      float sum = dot(t.x + row * t.x_stride, weight, t.inner);
+      if (t.rank > 0) {
+        sum += dot(t.low + row * t.low_stride, t.factor + column * t.factor_stride, t.rank);
+      }
+      sum *= t.scale;
+      if (t.bias != nullptr) sum += load(t.bias[column]);
+      store(t.out[row * t.out_stride + column], sum);
+    }
+  }
+}
+
+template <typename T>
 class PanelProduct {
  public:
   explicit PanelProduct(const BlockProductTask<T>& task)
@@ -126,5 +154,8 @@ class PanelProduct {
 
 void block_product(const BlockProductTask<float>& task) { PanelProduct<float>(task).run(); }
 void block_product(const BlockProductTask<Bfloat16>& task) { PanelProduct<Bfloat16>(task).run(); }
+
+PEFT_CLONES void few_rows_product(const BlockProductTask<float>& task) { dot_products(task); }
+PEFT_CLONES void few_rows_product(const BlockProductTask<Bfloat16>& task) { dot_products(task); }
 
 }  // namespace peft::kernels

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "peft/tensor/block_product.h"
 #include "peft/tensor/product_dtype.h"
 #include "peft/tensor/tag_key.h"
 
@@ -37,9 +38,24 @@ struct WideProduct : torch::autograd::Function<WideProduct> {
 
 bool trained(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
 
+// A step of generation: few rows, and nobody wants a gradient.
+bool only_reads(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return !at::GradMode::is_enabled() && x.is_contiguous() && !is_tagged(weight) &&
+         !(bias.defined() && is_tagged(bias));
+}
+
 }  // namespace
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  if (only_reads(x, weight, bias)) {
+    const BlockProduct product{
+        .x = x.view({-1, x.size(-1)}), .weight = weight, .transposed = true, .bias = bias};
+    if (serves_block_product(product)) {
+      auto shape = x.sizes().vec();
+      shape.back() = weight.size(0);
+      return frozen_product(product).view(shape);
+    }
+  }
   const auto rows = x.numel() / std::max<int64_t>(1, x.size(-1));
   const bool wide = x.is_cpu() && x.scalar_type() == weight.scalar_type() && !is_tagged(weight) &&
                     product_dtype(x.scalar_type(), rows) != x.scalar_type();
