@@ -11,8 +11,9 @@ uint64_t peak_rss_bytes();
 uint64_t current_rss_bytes();
 
 /// Keeps memory that is freed for the next request instead of giving it back to the system, which
-/// costs a page fault each time it comes again: a training step frees and asks for the same gigabytes
-/// over and over. A decision of the whole process, so a program calls it, the library never does.
+/// costs a page fault each time it comes again: a training step frees and asks for the same
+/// gigabytes over and over. A decision of the whole process, so a program calls it, the library
+/// never does.
 void keep_freed_memory();
 
 }  // namespace peft

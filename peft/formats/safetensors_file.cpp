@@ -1,7 +1,7 @@
 #include "peft/formats/safetensors_file.h"
 
-#include <fmt/format.h>
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include "peft/base/error.h"
 #include "peft/base/text.h"

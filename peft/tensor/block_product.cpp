@@ -104,9 +104,7 @@ void run(const BlockProduct& p, const at::Tensor& out) {
 bool serves_block_product(const BlockProduct& p) {
   const auto dtype = p.x.scalar_type();
   if (dtype != at::kFloat && dtype != at::kBFloat16) return false;
-  if (!plain(p.x, dtype, 2) || !plain(p.weight, dtype, 2) || p.x.size(0) < kFewestRows)
-    return false;
-  if (product_dtype(dtype, p.x.size(0)) != dtype) return false;
+  if (!plain(p.x, dtype, 2) || !plain(p.weight, dtype, 2)) return false;
   if (p.bias.defined() && !plain(p.bias, dtype, 1)) return false;
   if (p.low.defined() && (!plain(p.low, dtype, 2) || !plain(p.factor, dtype, 2))) return false;
   if (p.weight.numel() == 0 || p.x.numel() == 0) return false;

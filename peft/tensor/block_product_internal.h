@@ -24,8 +24,8 @@ struct BlockProductTask {
 void block_product(const BlockProductTask<float>& task);
 void block_product(const BlockProductTask<Bfloat16>& task);
 
-/// The same for so few rows that reading the weight is all the work: nothing is packed, and bfloat16
-/// needs no instructions of its own. Transposed products only.
+/// The same for so few rows that reading the weight is all the work: nothing is packed, and
+/// bfloat16 needs no instructions of its own. Transposed products only.
 void few_rows_product(const BlockProductTask<float>& task);
 void few_rows_product(const BlockProductTask<Bfloat16>& task);
 

@@ -14,7 +14,8 @@ struct Case {
 };
 
 // Below one panel and one tile, exactly one, and beyond; deeper than a packed panel.
-const Case kCases[] = {{16, 8, 6, 0, true, false},      {16, 8, 6, 2, false, false},
+const Case kCases[] = {{1, 70, 33, 4, true, true},      {7, 64, 100, 0, true, false},
+                       {16, 8, 6, 0, true, false},      {16, 8, 6, 2, false, false},
                        {64, 64, 48, 16, true, true},    {65, 66, 50, 4, true, true},
                        {65, 66, 50, 4, false, true},    {203, 1500, 98, 8, true, false},
                        {203, 2050, 98, 8, false, true}, {700, 64, 700, 16, true, true},
