@@ -47,6 +47,7 @@ class Display {
                                                          .total = state.max_steps,
                                                          .initial = state.global_step,
                                                          .unit = "step",
+                                                         .show_rate = false,
                                                          .terminal = console_.talk_terminal});
     if (state.global_step > 0) line(fmt::format("resumed after step {}", state.global_step));
   }
@@ -116,6 +117,7 @@ Figure loss_figure(const Display& display, const train::TrainerState& state) {
 
 void draw(const Figure& figure, const std::filesystem::path& folder, const Console& console) {
   write_file_atomically(folder / "loss.svg", plot_svg(figure));
+  if (figure.series.front().x.size() < 2) return;  // a line needs two points
   const int width = std::min(console.talk_terminal.current_width(), 100);
   console.talk << plot_text(figure, {.width = width, .terminal = console.talk_terminal});
 }
@@ -141,7 +143,7 @@ TrainOutcome run_training(TrainRun run, train::TrainTask& task, const Console& c
   display.finish();
   outcome.losses = display.losses();
 
-  std::filesystem::create_directories(run.adapter_dir);
+  ensure_folder(run.adapter_dir);
   task.save_adapter(run.adapter_dir);
   write_file_atomically(output_dir / "trainer_state.json",
                         train::trainer_state_text(outcome.result.state));

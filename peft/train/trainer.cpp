@@ -8,6 +8,7 @@
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
+#include "peft/base/warnings.h"
 #include "peft/train/batch_order.h"
 #include "peft/train/run_checkpoint.h"
 
@@ -47,6 +48,34 @@ void check_finite(double value, std::string_view what, int64_t step) {
                   step, what, value));
 }
 
+void check_data(const TrainOptions& options, const TrainData& data) {
+  if (data.train.empty()) throw ConfigError("training: the training set is empty: expected rows.");
+  const bool learns = std::any_of(data.train.begin(), data.train.end(),
+                                  [](const Example& example) { return example.counted() > 0; });
+  if (!learns) {
+    throw ConfigError(
+        "training: no row has a token that counts in the loss: expected labels other than -100 "
+        "after the first token. Raise max_length where completions were cut off, or mend the "
+        "labels.");
+  }
+  if (options.eval_strategy != "no" && data.valid.empty()) {
+    throw ConfigError(
+        "training: eval_strategy asks for an evaluation: expected a validation set, got "
+        "none. Put valid.jsonl beside train.jsonl.");
+  }
+}
+
+/// A run that begins anew leaves the checkpoints of an earlier one where they are.
+void warn_of_earlier_checkpoints(const std::string& output_dir) {
+  const auto found = whole_checkpoints(output_dir);
+  if (found.empty()) return;
+  warn(fmt::format(
+      "{}: holds checkpoints of an earlier run, up to step {}: this run begins anew and "
+      "writes among them. Go on with that run by resume_from_checkpoint, or name "
+      "another folder.",
+      output_dir, found.back().step));
+}
+
 double rounded(double value, double places) {
   const double scale = std::pow(10.0, places);
   return std::round(value * scale) / scale;
@@ -65,12 +94,7 @@ Trainer::Trainer(TrainOptions options, TrainData data, TrainTask& task, TrainEve
                                             .weight_decay = options_.weight_decay}),
       schedule_(ScheduleKind::kConstant, 1, 0) {
   options_.validate();
-  if (data_.train.empty()) throw ConfigError("training: the training set is empty: expected rows.");
-  if (options_.eval_strategy != "no" && data_.valid.empty()) {
-    throw ConfigError(
-        "training: eval_strategy asks for an evaluation: expected a validation set, got "
-        "none. Put valid.jsonl beside train.jsonl.");
-  }
+  check_data(options_, data_);
   for (const Example& example : data_.train) lengths_.push_back(example.input_ids.size());
   batches_per_epoch_ =
       ceil_div(static_cast<int64_t>(lengths_.size()), options_.per_device_train_batch_size);
@@ -105,9 +129,7 @@ TrainResult Trainer::train() {
                           fmt::format("checkpoint-{}", state_.global_step);
     }
   } else {
-    if (options_.load_best_model_at_end && state_.best_model_checkpoint) {
-      task_.load_adapter(*state_.best_model_checkpoint);
-    }
+    if (options_.load_best_model_at_end) load_best();
     log_summary(result);
   }
   task_.set_training(false);
@@ -115,8 +137,20 @@ TrainResult Trainer::train() {
   return result;
 }
 
+void Trainer::load_best() {
+  if (state_.best_model_checkpoint) {
+    task_.load_adapter(*state_.best_model_checkpoint);
+  } else {
+    warn(
+        "load_best_model_at_end: no checkpoint was written at the step of the lowest eval_loss: "
+        "the last weights are kept. Let save_steps equal eval_steps.");
+  }
+}
+
 void Trainer::begin() {
-  std::filesystem::create_directories(options_.output_dir);
+  ensure_folder(options_.output_dir);
+  // Not to be able to write is better known now than after hours of training.
+  { const AtomicFile probe(std::filesystem::path(options_.output_dir) / "trainer_state.json"); }
   remove_abandoned_temporaries(options_.output_dir);
   const auto folder = find_checkpoint(options_.resume_from_checkpoint, options_.output_dir);
   if (folder) {
@@ -129,6 +163,8 @@ void Trainer::begin() {
     state_.save_steps = fresh.save_steps;
     state_.train_batch_size = fresh.train_batch_size;
     saved_step_ = state_.global_step;
+  } else if (options_.save_strategy != "no") {
+    warn_of_earlier_checkpoints(options_.output_dir);
   }
   started_ = seconds_now();
 }

@@ -57,7 +57,8 @@ struct TrainData {
 /// _maybe_log_save_evaluate).
 class Trainer {
  public:
-  /// Throws: ConfigError (options, empty data, nothing that learns).
+  /// Throws: ConfigError (options; no row, or none from which anything is learnt; no parameter that
+  /// learns).
   Trainer(TrainOptions options, TrainData data, TrainTask& task, TrainEvents events = {});
 
   /// Trains to the end. Checkpoints go to output_dir; the caller saves the final adapter and writes
@@ -75,6 +76,7 @@ class Trainer {
     int64_t tokens = 0;
   };
   void begin();
+  void load_best();
   void run_epoch(int64_t epoch);
   StepLoss accumulate(const std::vector<std::vector<size_t>>& batches, size_t first, size_t count);
   void optimizer_step(const std::vector<std::vector<size_t>>& batches, size_t first, size_t count);
