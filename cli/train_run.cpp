@@ -29,6 +29,7 @@ class Display {
         .on_step = [this](const train::StepReport& report) { step(report); },
         .on_log = [this](const Json& entry) { log(entry); },
         .on_save = [this](const std::filesystem::path& path) { line("saved " + path.string()); },
+        .on_evaluate = [this](int64_t done, int64_t total) { evaluate(done, total); },
         .stop = &stop};
   }
 
@@ -71,6 +72,11 @@ class Display {
       line(fmt::format("step {}: eval_loss {:.4f}", entry["step"].get<int64_t>(),
                        entry["eval_loss"].get<double>()));
     }
+  }
+
+  void evaluate(int64_t done, int64_t total) {
+    bar_->set_postfix("eval", done < total ? fmt::format("{}/{}", done, total) : "");
+    bar_->advance(0);
   }
 
   void line(const std::string& text) { bar_->write_line(text); }

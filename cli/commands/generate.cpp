@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "cli/adapted_model.h"
+#include "cli/chat_file.h"
 #include "cli/commands.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -47,12 +48,12 @@ struct Options {
 
 std::vector<int64_t> prompt_ids(const Options& options, const ChatTokenizer& text) {
   if (options.prompt) return text.encode(*options.prompt);
-  train::ChatRequest request{.add_generation_prompt = true};
-  if (options.chat) {
-    request.messages = Json::array({{{"role", "user"}, {"content", *options.chat}}});
-  } else {
-    request.messages = read_json_file(options.messages);
-  }
+  train::ChatRequest request =
+      options.chat
+          ? train::ChatRequest{.messages =
+                                   Json::array({{{"role", "user"}, {"content", *options.chat}}})}
+          : read_chat(options.messages);
+  request.add_generation_prompt = true;
   return text.encode_chat(request).ids;
 }
 

@@ -83,10 +83,12 @@ void ProgressBar::set_postfix(const std::string& key, const std::string& value) 
   const std::lock_guard lock(mutex_);
   const auto same = std::find_if(postfix_.begin(), postfix_.end(),
                                  [&](const auto& field) { return field.first == key; });
-  if (same != postfix_.end()) {
-    same->second = value;
+  if (same == postfix_.end()) {
+    if (!value.empty()) postfix_.emplace_back(key, value);
+  } else if (value.empty()) {
+    postfix_.erase(same);
   } else {
-    postfix_.emplace_back(key, value);
+    same->second = value;
   }
 }
 

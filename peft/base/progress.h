@@ -44,8 +44,8 @@ class ProgressBar {
   void advance(int64_t by = 1);
   /// Says that `done` are done in all.
   void set_done(int64_t done);
-  /// Sets or replaces one `key=value` at the line's end; they keep the order of their first use.
-  /// It is drawn with the next redraw.
+  /// Sets or replaces one `key=value` at the line's end; they keep the order of their first use. An
+  /// empty value takes it away. It is drawn with the next redraw.
   void set_postfix(const std::string& key, const std::string& value);
   /// Writes a line of its own above the bar.
   void write_line(const std::string& text);

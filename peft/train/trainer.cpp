@@ -99,11 +99,13 @@ Trainer::Trainer(TrainOptions options, TrainData data, TrainTask& task, TrainEve
   batches_per_epoch_ =
       ceil_div(static_cast<int64_t>(lengths_.size()), options_.per_device_train_batch_size);
   steps_per_epoch_ = ceil_div(batches_per_epoch_, options_.gradient_accumulation_steps);
-  if (options_.eval_steps == 0) options_.eval_steps = options_.logging_steps;
+  if (options_.eval_steps == 0 && options_.eval_strategy == "steps") {
+    options_.eval_steps = options_.logging_steps;
+  }
   state_.max_steps = total_steps(options_, steps_per_epoch_);
   state_.num_train_epochs = ceil_div(state_.max_steps, steps_per_epoch_);
   state_.logging_steps = options_.logging_steps;
-  state_.eval_steps = options_.eval_steps;
+  if (options_.eval_steps > 0) state_.eval_steps = options_.eval_steps;
   state_.save_steps = options_.save_steps;
   state_.train_batch_size = options_.per_device_train_batch_size;
   schedule_ =
@@ -114,7 +116,7 @@ TrainResult Trainer::train() {
   begin();
   const double before = state_.seconds_spent;
   if (events_.on_begin) events_.on_begin(state_);
-  task_.set_training(true);
+  set_training(true);
   for (int64_t epoch = state_.global_step / steps_per_epoch_; !finished() && !stop_requested();
        ++epoch) {
     run_epoch(epoch);
@@ -132,7 +134,7 @@ TrainResult Trainer::train() {
     if (options_.load_best_model_at_end) load_best();
     log_summary(result);
   }
-  task_.set_training(false);
+  set_training(false);
   result.state = state_;
   return result;
 }
@@ -285,7 +287,8 @@ double Trainer::evaluate() {
   for (const Example& example : data_.valid) lengths.push_back(example.input_ids.size());
   const auto batches = batches_of_epoch(
       lengths, {.batch_size = options_.per_device_eval_batch_size, .shuffle = false}, 0);
-  task_.set_training(false);
+  const bool was_training = training_;
+  set_training(false);
   const at::NoGradGuard no_grad;
   double sum = 0;
   int64_t rows = 0;
@@ -300,8 +303,13 @@ double Trainer::evaluate() {
       events_.on_evaluate(static_cast<int64_t>(i + 1), static_cast<int64_t>(batches.size()));
     }
   }
-  task_.set_training(true);
+  set_training(was_training);
   return rows == 0 ? 0 : sum / static_cast<double>(rows);
+}
+
+void Trainer::set_training(bool on) {
+  task_.set_training(on);
+  training_ = on;
 }
 
 void Trainer::log_evaluation() {

@@ -83,6 +83,7 @@ class Trainer {
   void after_step(const StepReport& report);
   void end_of_epoch();
   void add_log(Json entry);
+  void set_training(bool on);
   void log_evaluation();
   void save();
   void log_summary(TrainResult& result);
@@ -101,6 +102,7 @@ class Trainer {
   TrainerState state_;
   int64_t saved_step_ = -1, evaluated_step_ = -1, tokens_ = 0;
   double started_ = 0;
+  bool training_ = false;
 };
 
 }  // namespace peft::train

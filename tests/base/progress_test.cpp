@@ -61,6 +61,8 @@ TEST(ProgressBar, TheBarGoesFirstThenTheLastFacts) {
   EXPECT_EQ(bar.line(57), "train   40% 4/10 [00:08<00:12, loss=0.5, mem=1.2 GB]");
   EXPECT_EQ(bar.line(47), "train   40% ━━──── 4/10 [00:08<00:12, loss=0.5]");
   EXPECT_EQ(bar.line(32), "train   40% 4/10 [00:08<00:12]");
+  bar.set_postfix("loss", "");
+  EXPECT_EQ(bar.line(45), "train   40% 4/10 [00:08<00:12, mem=1.2 GB]");
 }
 
 TEST(ProgressBar, RedrawsALiveTerminalNotTooOften) {

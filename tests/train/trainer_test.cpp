@@ -203,6 +203,7 @@ TEST_F(TrainerTest, TheEvaluationWeightsBatchesByTheirRows) {
   evaluating.per_device_eval_batch_size = 2;
   Trainer trainer(evaluating, {.train = toy_rows(4), .valid = toy_rows(5)}, task);
   EXPECT_NEAR(trainer.evaluate(), std::log(12.0), 1e-5);
+  EXPECT_FALSE(task.training()) << "nothing trains";
 }
 
 TEST_F(TrainerTest, WrongSettingsAreRefused) {
