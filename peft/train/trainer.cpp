@@ -182,7 +182,8 @@ void Trainer::run_epoch(int64_t epoch) {
   const int64_t accumulation = options_.gradient_accumulation_steps;
   const int64_t steps_done = state_.global_step - epoch * steps_per_epoch_;
   for (int64_t first = steps_done * accumulation; first < total; first += accumulation) {
-    if (finished() || stop_requested()) return;
+    if (stop_requested()) return;
+    if (finished()) break;
     const int64_t count = std::min(accumulation, total - first);
     state_.epoch = static_cast<double>(epoch) +
                    static_cast<double>(first + count) / static_cast<double>(total);
@@ -248,11 +249,10 @@ void Trainer::after_step(const StepReport& report) {
     state_.loss_since_log = 0;
     state_.last_logged_step = state_.global_step;
   }
+  // The last step is evaluated and saved whether or not its number asks for it.
+  // Source: DefaultFlowCallback in transformers/trainer_callback.py.
   if (due(options_.eval_strategy, options_.eval_steps)) log_evaluation();
-  if (due(options_.save_strategy, options_.save_steps) ||
-      (finished() && options_.save_strategy == "steps")) {
-    save();
-  }
+  if (due(options_.save_strategy, options_.save_steps)) save();
 }
 
 void Trainer::end_of_epoch() {
@@ -261,7 +261,7 @@ void Trainer::end_of_epoch() {
 }
 
 bool Trainer::due(const std::string& strategy, int64_t interval) const {
-  return strategy == "steps" && state_.global_step % interval == 0;
+  return strategy == "steps" && (state_.global_step % interval == 0 || finished());
 }
 
 bool Trainer::stop_requested() const {

@@ -99,6 +99,13 @@ TEST(TextCommands, WrongFlagsOfGenerateAreUsageErrors) {
   }
 }
 
+TEST(TextCommands, AFolderWithoutAnAdapterIsAnError) {
+  const ProgramRun done = run("generate", "--prompt a --adapter " + tiny_talker().string());
+  EXPECT_EQ(done.code, 1);
+  EXPECT_NE(done.talk.find("expected a folder with adapter_config.json"), std::string::npos)
+      << done.talk;
+}
+
 TEST(TextCommands, ScoreCountsTheCompletionAlone) {
   const std::string row = file("s.jsonl", "{\"prompt\": \"ab\", \"completion\": \"c\"}\n").string();
   const ProgramRun done = run("score", "--input " + row);
@@ -156,7 +163,7 @@ TEST(TextCommands, TrainTellsWhatIsWrongWithItsData) {
          {"1|", "--max_length 3 and were cut", "counts in the loss", "Raise max_length"});
   expect("{\"text\": \"ab\"}\n", "--eval_strategy epoch", {"1|", "valid.jsonl"});
   expect("{\"text\": \"ab\"}\n", "--lora_target_modules q_prj", {"1|", "q_proj"});
-  expect("{\"text\": \"ab\"}\n", "--lora_r 0", {"2|", "lora"});
+  expect("{\"text\": \"ab\"}\n", "--lora_r 0", {"2|", "LoraConfig: r"});
   expect("{\"text\": \"ab\"}\n", "--lr_scheduler_type cosinus", {"2|", "'cosine'"});
   expect("{\"text\": \"ab\"}\n", "--assistant_only_loss", {"1|", "wrong.jsonl:1", "messages"});
   expect("{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}\n", "--assistant_only_loss",

@@ -113,6 +113,25 @@ TEST_F(TrainerTest, AStopSavesWhatWasReached) {
   EXPECT_EQ(saved_steps(), (std::vector<int64_t>{5}));
 }
 
+TEST_F(TrainerTest, TheEndIsEvaluatedAndSavedWhereverItFalls) {
+  for (const char* strategy : {"steps", "epoch"}) {  // 8 steps an epoch
+    auto ending = options(10);
+    ending.output_dir = (folder_.path() / strategy).string();
+    ending.eval_strategy = ending.save_strategy = strategy;
+    ending.eval_steps = ending.save_steps = 8;
+    ToyTask task;
+    std::vector<int64_t> evaluated, saved;
+    for (const Json& entry : train(ending, task).state.log_history) {
+      if (entry.contains("eval_loss")) evaluated.push_back(entry["step"].get<int64_t>());
+    }
+    for (const auto& checkpoint : whole_checkpoints(ending.output_dir)) {
+      saved.push_back(checkpoint.step);
+    }
+    EXPECT_EQ(evaluated, (std::vector<int64_t>{8, 10})) << strategy;
+    EXPECT_EQ(saved, (std::vector<int64_t>{8, 10})) << strategy;
+  }
+}
+
 TEST_F(TrainerTest, OldCheckpointsAreDeleted) {
   auto saving = options(10);
   saving.save_strategy = "steps";
