@@ -33,8 +33,18 @@ void use_all_cores() {
     at::set_num_threads(CPU_COUNT(&allowed));
 }
 
+/// A wrong path is told before the model is read, which takes seconds or minutes.
+static void check_adapter_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  if (folder.empty() || std::filesystem::exists(folder / "adapter_config.json", error)) return;
+  throw NotFoundError(fmt::format(
+      "{}: no adapter: expected a folder with adapter_config.json{}. Check --adapter.",
+      folder.string(), std::filesystem::exists(folder, error) ? "" : ", got nothing of that name"));
+}
+
 AdaptedModel::AdaptedModel(const ModelOptions& options) {
   const auto dtype = options.wanted_dtype();
+  check_adapter_folder(options.adapter);
   use_all_cores();
   base_ = open_model(options.model_name_or_path, {.dtype = dtype});
 }

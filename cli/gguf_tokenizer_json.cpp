@@ -1,5 +1,7 @@
 #include "cli/gguf_tokenizer_json.h"
 
+#include <algorithm>
+
 #include "peft/base/json_text.h"
 #include "peft/tokenizers/gguf_pre_tokenizers.h"
 
@@ -16,7 +18,7 @@ Json value_of(const Json& metadata, const char* key) {
 
 Json added_tokens(const Json& tokens, const Json& types) {
   Json added = Json::array();
-  for (size_t id = 0; id < types.size(); ++id) {
+  for (size_t id = 0; id < std::min(types.size(), tokens.size()); ++id) {
     const auto type = types[id].get<int64_t>();
     if (type != kUnknown && type != kControl && type != kUserDefined) continue;
     added.push_back({{"id", id},
@@ -41,9 +43,11 @@ Json byte_level() {
 Json post_processor(const Json& metadata, bool add_bos) {
   const Json bos = value_of(metadata, "tokenizer.ggml.bos_token_id");
   const Json asked = value_of(metadata, "tokenizer.ggml.add_bos_token");
-  if (!bos.is_number_integer() || !(asked.is_boolean() ? asked.get<bool>() : add_bos))
+  const Json& tokens = metadata["tokenizer.ggml.tokens"];
+  if (!bos.is_number_integer() || bos.get<size_t>() >= tokens.size() ||
+      !(asked.is_boolean() ? asked.get<bool>() : add_bos))
     return byte_level();
-  const Json text = metadata["tokenizer.ggml.tokens"].at(bos.get<size_t>());
+  const Json& text = tokens[bos.get<size_t>()];
   const Json first = {{"SpecialToken", {{"id", text}, {"type_id", 0}}}};
   const auto sequence = [](const char* name, int type) {
     return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
@@ -76,7 +80,9 @@ Json tokenizer_config(const Json& metadata) {
 
 std::optional<TokenizerFiles> tokenizer_files_of_gguf(const Json& metadata,
                                                       const std::string& where) {
-  if (!metadata.is_object() || value_of(metadata, "tokenizer.ggml.model") != "gpt2")
+  const Json merges = metadata.is_object() ? value_of(metadata, "tokenizer.ggml.merges") : Json();
+  if (!merges.is_array() || value_of(metadata, "tokenizer.ggml.model") != "gpt2" ||
+      !value_of(metadata, "tokenizer.ggml.tokens").is_array())
     return std::nullopt;
   const std::string pre_name = metadata.value("tokenizer.ggml.pre", "default");
   const auto pre = tokenizers::find_gguf_pre_tokenizer(pre_name, where);
@@ -107,7 +113,7 @@ std::optional<TokenizerFiles> tokenizer_files_of_gguf(const Json& metadata,
         {"byte_fallback", false},
         {"ignore_merges", pre.ignore_merges},
         {"vocab", std::move(vocabulary)},
-        {"merges", metadata["tokenizer.ggml.merges"]}}}};
+        {"merges", merges}}}};
   return TokenizerFiles{.tokenizer = dump_json(json, {.indent = 2, .ensure_ascii = false}),
                         .config = tokenizer_config(metadata)};
 }

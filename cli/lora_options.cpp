@@ -34,6 +34,16 @@ NamesOrPattern modules_from_words(const std::vector<std::string>& words) {
   return without_commas(words);
 }
 
+std::vector<std::string> LoraOptions::changed() const {
+  LoraOptions plain, mine = *this;
+  const auto before = flags_of(plain), now = flags_of(mine);
+  std::vector<std::string> names;
+  for (size_t i = 0; i < now.size(); ++i) {
+    if (now[i].default_value != before[i].default_value) names.push_back("--" + now[i].name);
+  }
+  return names;
+}
+
 LoraConfig LoraOptions::config(const std::string& base_model) const {
   LoraConfig config{.task_type = "CAUSAL_LM",
                     .base_model_name_or_path = base_model,

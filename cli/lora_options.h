@@ -37,6 +37,9 @@ struct LoraOptions {
     field("init_lora_weights", self.init_lora_weights, "true, false or gaussian.");
   }
 
+  /// The flags that do not say what they say by default.
+  std::vector<std::string> changed() const;
+
   /// The adapter's config.  Throws: ConfigError.
   LoraConfig config(const std::string& base_model) const;
 };

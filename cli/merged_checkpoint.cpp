@@ -62,7 +62,7 @@ MergedReport write_merged_checkpoint(const std::filesystem::path& folder,
     parts.tokenizer = std::move(files->tokenizer);
     parts.tokenizer_config = std::move(files->config);
   }
-  std::filesystem::create_directories(folder);
+  ensure_folder(folder);
   formats::write_checkpoint(folder, weights, parts);
   return {.tensors = weights.size(), .has_tokenizer = parts.tokenizer.has_value()};
 }

@@ -173,6 +173,7 @@ class Splitter {
     std::vector<std::string> words;
     if (equals != std::string::npos) words.push_back(word.substr(equals + 1));
     if (name == "config") {
+      if (!given_.config.empty()) throw UsageError("--config: given twice.");
       given_.config = words.empty() ? one_word(name) : words.front();
       return;
     }

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "peft/base/error.h"
 #include "peft/base/fields.h"
 
 namespace peft::cli {
@@ -19,6 +20,17 @@ class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
+
+/// Runs a check of what the flags say: what it finds wrong is a wrong command line.
+/// Throws: UsageError in place of ConfigError.
+template <typename Check>
+auto checked_flags(Check&& check) {
+  try {
+    return check();
+  } catch (const ConfigError& error) {
+    throw UsageError(error.what());
+  }
+}
 
 /// Further arguments of `field` in an options struct: the flag must be given; or it takes the words
 /// that no flag stands before.

@@ -1,7 +1,9 @@
+#include <c10/util/Exception.h>
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 
 #include "cli/command.h"
@@ -102,6 +104,16 @@ void say_error(const Console& console, std::string_view text) {
   console.talk << styled("peft: ", Style::kRed, console.talk_terminal) << text << std::endl;
 }
 
+int say_out_of_memory(const Console& console) {
+  say_error(console, "out of memory. Use a smaller batch or --gradient_checkpointing.");
+  return kFailed;
+}
+
+int say_bug(const Console& console, std::string_view text) {
+  say_error(console, fmt::format("unexpected: {}\nThis is a bug; please report it.", text));
+  return kBug;
+}
+
 /// stdout is the result: a command whose result did not arrive has failed.
 int checked(int code, const Console& console) {
   console.out.flush();
@@ -133,13 +145,18 @@ int run_program(const std::vector<std::string>& arguments, Console& console) {
   } catch (const Error& error) {
     say_error(console, error.what());
     return kFailed;
-  } catch (const std::bad_alloc&) {
-    say_error(console, "out of memory. Use a smaller batch or --gradient_checkpointing.");
+  } catch (const std::filesystem::filesystem_error& error) {
+    say_error(console, fmt::format("{}: {}. Check the path and its permissions.",
+                                   error.path1().string(), error.code().message()));
     return kFailed;
+  } catch (const std::bad_alloc&) {
+    return say_out_of_memory(console);
+  } catch (const c10::Error& error) {
+    const std::string text = error.what_without_backtrace();
+    if (text.find("can't allocate memory") != std::string::npos) return say_out_of_memory(console);
+    return say_bug(console, text);
   } catch (const std::exception& error) {
-    say_error(console,
-              fmt::format("unexpected: {}\nThis is a bug; please report it.", error.what()));
-    return kBug;
+    return say_bug(console, error.what());
   }
 }
 

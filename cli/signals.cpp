@@ -1,6 +1,10 @@
 #include "cli/signals.h"
 
 #include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
 
 namespace peft::cli {
 
@@ -9,7 +13,15 @@ namespace {
 std::atomic<int> g_received = 0;
 static_assert(std::atomic<int>::is_always_lock_free, "a signal handler may only set such a flag");
 
-void remember(int signal) { g_received.store(signal, std::memory_order_relaxed); }
+/// A step may take many seconds: whoever pressed Ctrl-C wants to know at once that it was heard.
+void remember(int signal) {
+  g_received.store(signal, std::memory_order_relaxed);
+  constexpr std::string_view kHeard =
+      "\npeft: stopping after this step to save; once more stops at once\n";
+  const int before = errno;
+  [[maybe_unused]] const ssize_t done = ::write(STDERR_FILENO, kHeard.data(), kHeard.size());
+  errno = before;
+}
 
 void handle(int signal, void (*handler)(int)) {
   struct sigaction action = {};

@@ -29,6 +29,7 @@ class Display {
         .on_step = [this](const train::StepReport& report) { step(report); },
         .on_log = [this](const Json& entry) { log(entry); },
         .on_save = [this](const std::filesystem::path& path) { line("saved " + path.string()); },
+        .on_evaluate = [this](int64_t done, int64_t total) { evaluate(done, total); },
         .stop = &stop};
   }
 
@@ -47,6 +48,7 @@ class Display {
                                                          .total = state.max_steps,
                                                          .initial = state.global_step,
                                                          .unit = "step",
+                                                         .show_rate = false,
                                                          .terminal = console_.talk_terminal});
     if (state.global_step > 0) line(fmt::format("resumed after step {}", state.global_step));
   }
@@ -70,6 +72,11 @@ class Display {
       line(fmt::format("step {}: eval_loss {:.4f}", entry["step"].get<int64_t>(),
                        entry["eval_loss"].get<double>()));
     }
+  }
+
+  void evaluate(int64_t done, int64_t total) {
+    bar_->set_postfix("eval", done < total ? fmt::format("{}/{}", done, total) : "");
+    bar_->advance(0);
   }
 
   void line(const std::string& text) { bar_->write_line(text); }
@@ -116,6 +123,7 @@ Figure loss_figure(const Display& display, const train::TrainerState& state) {
 
 void draw(const Figure& figure, const std::filesystem::path& folder, const Console& console) {
   write_file_atomically(folder / "loss.svg", plot_svg(figure));
+  if (figure.series.front().x.size() < 2) return;  // a line needs two points
   const int width = std::min(console.talk_terminal.current_width(), 100);
   console.talk << plot_text(figure, {.width = width, .terminal = console.talk_terminal});
 }
@@ -141,7 +149,7 @@ TrainOutcome run_training(TrainRun run, train::TrainTask& task, const Console& c
   display.finish();
   outcome.losses = display.losses();
 
-  std::filesystem::create_directories(run.adapter_dir);
+  ensure_folder(run.adapter_dir);
   task.save_adapter(run.adapter_dir);
   write_file_atomically(output_dir / "trainer_state.json",
                         train::trainer_state_text(outcome.result.state));

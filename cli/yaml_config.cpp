@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 #include <yaml-cpp/yaml.h>
 
+#include <algorithm>
 #include <set>
 
 #include "cli/options.h"
@@ -55,7 +56,8 @@ std::vector<std::pair<std::string, std::vector<std::string>>> read_yaml_config(
   for (const auto& entry : root) {
     if (!entry.first.IsScalar())
       throw_at(file, entry.first.Mark(), "expected the name of an option.");
-    const std::string key = entry.first.Scalar();
+    std::string key = entry.first.Scalar();
+    std::replace(key.begin(), key.end(), '-', '_');  // max-steps and max_steps are one option
     if (!seen.insert(key).second) {
       throw_at(file, entry.first.Mark(), fmt::format("{} is given twice.", quote(key)));
     }

@@ -6,8 +6,9 @@
 
 namespace peft::cli {
 
-/// The entries of a YAML file that holds one map of scalars and lists: key and words. An entry
-/// without a value is left out. Throws: UsageError naming file and line.
+/// The entries of a YAML file that holds one map of scalars and lists: key (with underscores) and
+/// words. An entry without a value is left out.
+/// Throws: UsageError naming file and line.
 std::vector<std::pair<std::string, std::vector<std::string>>> read_yaml_config(
     const std::string& file);
 

@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "cli/adapted_model.h"
+#include "cli/chat_file.h"
 #include "cli/commands.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -47,28 +48,33 @@ struct Options {
 
 std::vector<int64_t> prompt_ids(const Options& options, const ChatTokenizer& text) {
   if (options.prompt) return text.encode(*options.prompt);
-  train::ChatRequest request{.add_generation_prompt = true};
-  if (options.chat) {
-    request.messages = Json::array({{{"role", "user"}, {"content", *options.chat}}});
-  } else {
-    request.messages = read_json_file(options.messages);
-  }
+  train::ChatRequest request =
+      options.chat
+          ? train::ChatRequest{.messages =
+                                   Json::array({{{"role", "user"}, {"content", *options.chat}}})}
+          : read_chat(options.messages);
+  request.add_generation_prompt = true;
   return text.encode_chat(request).ids;
 }
 
+/// What the flags say, before any file is opened.
+GenerateOptions flag_options(const Options& options) {
+  return {.max_new_tokens = options.max_new_tokens,
+          .min_new_tokens = options.min_new_tokens,
+          .do_sample = options.temperature > 0,
+          .temperature = options.temperature > 0 ? options.temperature : 1.0,
+          .top_k = options.top_k,
+          .top_p = options.top_p,
+          .min_p = options.min_p,
+          .repetition_penalty = options.repetition_penalty,
+          .seed = static_cast<uint64_t>(options.seed)};
+}
+
 GenerateOptions generate_options(const Options& options, const ChatTokenizer& text) {
-  GenerateOptions result{.max_new_tokens = options.max_new_tokens,
-                         .min_new_tokens = options.min_new_tokens,
-                         .do_sample = options.temperature > 0,
-                         .temperature = options.temperature > 0 ? options.temperature : 1.0,
-                         .top_k = options.top_k,
-                         .top_p = options.top_p,
-                         .min_p = options.min_p,
-                         .repetition_penalty = options.repetition_penalty,
-                         .stop_token_ids = text.stop_token_ids(),
-                         .stop_strings = options.stop_strings,
-                         .seed = static_cast<uint64_t>(options.seed),
-                         .pad_token_id = text.pad_id()};
+  GenerateOptions result = flag_options(options);
+  result.stop_token_ids = text.stop_token_ids();
+  result.stop_strings = options.stop_strings;
+  result.pad_token_id = text.pad_id();
   result.decode = [&text](const std::vector<int64_t>& ids) { return text.tokenizer().decode(ids); };
   return result;
 }
@@ -92,6 +98,8 @@ int generate_text(const Options& options, Console& console) {
   const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
                       int{!options.messages.empty()};
   if (sources != 1) throw UsageError("expected exactly one of --prompt, --chat and --messages.");
+  options.model.wanted_dtype();
+  checked_flags([&] { flag_options(options).validate(); });
   const AdaptedModel model = AdaptedModel::open(options.model);
   const ChatTokenizer& text = model.text();
   const std::vector<int64_t> prompt = prompt_ids(options, text);

@@ -4,6 +4,7 @@
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
+#include "cli/examples.h"
 #include "cli/scoring.h"
 #include "peft/train/batch_order.h"
 #include "peft/train/example.h"
@@ -55,13 +56,15 @@ void write_row(const RowScore& score, const Console& console) {
 
 int score(const ScoreOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
+  if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
   options.model.wanted_dtype();  // a wrong flag is told before any file is opened
   const auto rows = train::read_rows(options.input, {.text_field = options.dataset_text_field});
   const AdaptedModel model = AdaptedModel::open(options.model);
-  const auto examples = train::make_examples(rows, model.text_or_null(),
-                                             {.completion_only_loss = options.completion_only_loss,
-                                              .assistant_only_loss = options.assistant_only_loss,
-                                              .max_length = options.max_length});
+  const auto examples = examples_of(rows, model,
+                                    {.completion_only_loss = options.completion_only_loss,
+                                     .assistant_only_loss = options.assistant_only_loss,
+                                     .max_length = options.max_length},
+                                    console);
   double loss = 0;
   int64_t tokens = 0;
   const std::vector<size_t> lengths(examples.size(), 0);

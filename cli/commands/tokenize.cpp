@@ -2,10 +2,10 @@
 
 #include <fstream>
 
+#include "cli/chat_file.h"
 #include "cli/commands.h"
 #include "peft/base/error.h"
 #include "peft/base/file.h"
-#include "peft/base/json_text.h"
 #include "peft/base/text.h"
 #include "peft/chat_tokenizer.h"
 #include "peft/train/data_row.h"
@@ -68,24 +68,23 @@ void tokenize_file(const ChatTokenizer& text, const TokenizeOptions& options,
     }
     return;
   }
+  if (std::filesystem::is_directory(options.input)) {
+    throw IoError(fmt::format("{}: is a folder: expected a file of texts. Name a file inside it.",
+                              options.input.string()));
+  }
   std::ifstream stream(options.input, std::ios::binary);
-  if (!stream) throw NotFoundError(fmt::format("{}: cannot be opened.", options.input.string()));
+  if (!stream) {
+    throw NotFoundError(
+        fmt::format("{}: cannot be opened: expected a file of texts. Check path and permissions.",
+                    options.input.string()));
+  }
   for (std::string line; std::getline(stream, line);) write_text_ids(text, line, options, console);
 }
 
 void tokenize_messages(const ChatTokenizer& text, const TokenizeOptions& options,
                        const Console& console) {
-  const Json file = read_json_file(options.messages);
-  train::ChatRequest request{.messages = file,
-                             .add_generation_prompt = options.add_generation_prompt};
-  if (file.is_object() && file.contains("messages")) {
-    request.messages = file["messages"];
-    if (file.contains("tools")) request.tools = file["tools"];
-  }
-  if (!request.messages.is_array()) {
-    throw FormatError(fmt::format("{}: no conversation: expected a list of messages.",
-                                  options.messages.string()));
-  }
+  train::ChatRequest request = read_chat(options.messages);
+  request.add_generation_prompt = options.add_generation_prompt;
   if (options.as_text) {
     console.out << text.render(request).text;
   } else {

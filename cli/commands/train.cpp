@@ -2,6 +2,7 @@
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
+#include "cli/examples.h"
 #include "cli/lora_options.h"
 #include "cli/train_run.h"
 #include "peft/base/error.h"
@@ -47,30 +48,37 @@ struct TrainCommandOptions {
   }
 };
 
-train::TrainData read_data(const TrainCommandOptions& options, const AdaptedModel& model,
-                           const Console& console) {
+struct Rows {
+  std::vector<train::DataRow> train = {}, valid = {};
+};
+
+Rows read_data(const TrainCommandOptions& options) {
   const train::DataFiles files = train::find_data(options.dataset_name);
-  const train::ExampleOptions example_options{.completion_only_loss = options.completion_only_loss,
-                                              .assistant_only_loss = options.assistant_only_loss,
-                                              .max_length = options.max_length};
-  const auto read = [&](const std::filesystem::path& file) {
-    int64_t truncated = 0;
-    auto examples =
-        train::make_examples(train::read_rows(file, {.text_field = options.dataset_text_field}),
-                             model.text_or_null(), example_options, &truncated);
-    if (truncated > 0) {
-      console.warning(fmt::format("{}: {} of {} rows are longer than --max_length {} and were cut.",
-                                  file.string(), truncated, examples.size(), options.max_length));
-    }
-    return examples;
-  };
-  train::TrainData data{.train = read(files.train)};
-  if (files.valid && options.train.eval_strategy != "no") data.valid = read(*files.valid);
+  const train::DataRowOptions row_options{.text_field = options.dataset_text_field};
+  Rows rows{.train = train::read_rows(files.train, row_options)};
+  if (options.train.eval_strategy == "no") return rows;
+  if (!files.valid) {
+    throw NotFoundError(fmt::format(
+        "{}: no validation set, but --eval_strategy {} asks for one: expected a folder with "
+        "train.jsonl and valid.jsonl. Add the file, or train with --eval_strategy no.",
+        options.dataset_name.string(), options.train.eval_strategy));
+  }
+  rows.valid = train::read_rows(*files.valid, row_options);
+  return rows;
+}
+
+train::TrainData tokenised(const Rows& rows, const TrainCommandOptions& options,
+                           const AdaptedModel& model, const Console& console) {
+  const train::ExampleOptions settings{.completion_only_loss = options.completion_only_loss,
+                                       .assistant_only_loss = options.assistant_only_loss,
+                                       .max_length = options.max_length};
+  train::TrainData data{.train = examples_of(rows.train, model, settings, console),
+                        .valid = examples_of(rows.valid, model, settings, console)};
   if (model.text_or_null() != nullptr) data.pad_id = model.text().pad_id();
   return data;
 }
 
-int train_adapter(const TrainCommandOptions& options, Console& console) {
+void check(const TrainCommandOptions& options) {
   if (options.train.output_dir.empty()) {
     throw UsageError("--output_dir is missing: a folder for the adapter.");
   }
@@ -78,12 +86,30 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
     throw UsageError("--use_peft: expected true: this program trains adapters.");
   if (options.report_to != "none")
     throw UsageError("--report_to: expected none: no tracker is built in.");
-  options.train.validate();
+  if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
+  options.model.wanted_dtype();
+  checked_flags([&] {
+    options.train.validate();
+    options.lora.config("");
+  });
+}
 
+/// An adapter that is gone on with keeps its own settings.
+void warn_of_unused_flags(const TrainCommandOptions& options, const Console& console) {
+  const auto changed = options.lora.changed();
+  if (options.model.adapter.empty() || changed.empty()) return;
+  console.warning(fmt::format("the adapter of --adapter keeps its own settings: {} not used.",
+                              join(changed, ", ") + (changed.size() == 1 ? " is" : " are")));
+}
+
+int train_adapter(const TrainCommandOptions& options, Console& console) {
+  check(options);
+  warn_of_unused_flags(options, console);
+  const Rows rows = read_data(options);  // mistakes in it are told before the model is read
   AdaptedModel model =
       AdaptedModel::open_for_training(options.model, options.lora, options.train.seed);
   TrainRun run{.options = options.train,
-               .data = read_data(options, model, console),
+               .data = tokenised(rows, options, model, console),
                .adapter_dir = options.train.output_dir,
                .json_log = options.json};
   model.language_model().set_gradient_checkpointing(options.gradient_checkpointing);

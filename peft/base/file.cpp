@@ -116,14 +116,28 @@ std::string read_text_file(const fs::path& path, uint64_t max_bytes) {
   }
 }
 
+void ensure_folder(const fs::path& folder) {
+  std::error_code code;
+  if (fs::exists(folder, code) && !fs::is_directory(folder, code)) {
+    throw IoError(
+        fmt::format("{}: expected a folder, got a file. Name another folder.", folder.string()));
+  }
+  fs::create_directories(folder, code);
+  if (code) throw_io(folder, "creating the folder", code.value());
+}
+
 void write_file_atomically(const fs::path& path, std::string_view bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
+  // A name may be taken: in containers the process that was killed had the same id as this one.
+  do {
+    temporary_ = temporary_name(path_);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) {
     if (errno == ENOENT) {
       throw NotFoundError(fmt::format("{}: the folder {} does not exist.", path_.string(),
@@ -166,12 +180,14 @@ void AtomicFile::commit() {
   sync_folder(folder_of(path_));
 }
 
-AtomicFolder::AtomicFolder(fs::path path)
-    : path_(without_trailing_slash(std::move(path))), temporary_(temporary_name(path_)) {
-  std::error_code code;
-  fs::create_directories(folder_of(path_), code);
-  if (code) throw_io(folder_of(path_), "creating the folder", code.value());
-  if (::mkdir(temporary_.c_str(), 0777) != 0) throw_io(path_, "creating the folder", errno);
+AtomicFolder::AtomicFolder(fs::path path) : path_(without_trailing_slash(std::move(path))) {
+  ensure_folder(folder_of(path_));
+  int failed = 0;
+  do {
+    temporary_ = temporary_name(path_);
+    failed = ::mkdir(temporary_.c_str(), 0777);
+  } while (failed != 0 && errno == EEXIST);
+  if (failed != 0) throw_io(path_, "creating the folder", errno);
 }
 
 AtomicFolder::~AtomicFolder() {

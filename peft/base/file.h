@@ -16,6 +16,10 @@ inline constexpr uint64_t kMaxTextFile = uint64_t{1} << 30;
 /// Throws: NotFoundError; IoError (unreadable, a folder); FormatError (larger than `max_bytes`).
 std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes = kMaxTextFile);
 
+/// Makes a folder, and those above it, where absent.
+/// Throws: IoError (a file is in the way, missing permission).
+void ensure_folder(const std::filesystem::path& folder);
+
 /// Replaces `path` by `bytes` in one step: a reader sees the old file or the new one, never a part.
 /// Throws: IoError (full disk, missing permission); the old file is then untouched.
 void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);

@@ -22,10 +22,12 @@ struct Range {
 };
 
 /// The smallest of 1, 2, 2.5, 5, 10 times a power of ten that is not below `rough`.
-double nice_step(double rough) {
+double nice_step(double rough, bool whole) {
+  if (whole) rough = std::max(rough, 1.0);
   const double power = std::pow(10.0, std::floor(std::log10(rough)));
   for (const double factor : {1.0, 2.0, 2.5, 5.0}) {
-    if (factor * power >= rough * (1 - 1e-9)) return factor * power;
+    const double step = factor * power;
+    if (step >= rough * (1 - 1e-9) && !(whole && step != std::round(step))) return step;
   }
   return 10 * power;
 }
@@ -50,18 +52,18 @@ std::string tick_label(double value, double step) {
 
 }  // namespace
 
-Axis nice_axis(double low, double high, int wanted) {
+Axis nice_axis(double low, double high, int wanted, bool whole) {
   if (!std::isfinite(low) || !std::isfinite(high)) low = 0, high = 1;
   if (low > high) std::swap(low, high);
   // Halved first, as the difference of two huge numbers may not fit.
   const double span = high / 2 - low / 2;
   const double size = std::max(std::abs(low), std::abs(high));
   if (span <= size * 1e-9 || span < 1e-300) {
-    const double room = size > 0 ? size * 0.1 : 1;
+    const double room = size > 0 && !whole ? size * 0.1 : 1;
     low -= room;
     high += room;
   }
-  const double step = nice_step((high / std::max(wanted, 1) - low / std::max(wanted, 1)));
+  const double step = nice_step(high / std::max(wanted, 1) - low / std::max(wanted, 1), whole);
   const double first = std::floor(low / step + 1e-6), last = std::ceil(high / step - 1e-6);
   Axis axis;
   if (!std::isfinite(first * step) || !std::isfinite(last * step) || last - first > 1000) {
@@ -79,6 +81,7 @@ Axis nice_axis(double low, double high, int wanted) {
 
 Axes axes_of(const Figure& figure, int x_ticks, int y_ticks) {
   Range x, y;
+  bool whole = true;
   for (const Series& series : figure.series) {
     if (series.x.size() != series.y.size())
       throw ConfigError(
@@ -87,10 +90,11 @@ Axes axes_of(const Figure& figure, int x_ticks, int y_ticks) {
     for (size_t i = 0; i < series.x.size(); ++i) {
       if (!std::isfinite(series.x[i]) || !std::isfinite(series.y[i])) continue;
       x.add(series.x[i]);
+      whole = whole && series.x[i] == std::round(series.x[i]);
       y.add(series.y[i]);
     }
   }
-  return {nice_axis(x.low, x.high, x_ticks), nice_axis(y.low, y.high, y_ticks)};
+  return {nice_axis(x.low, x.high, x_ticks, whole), nice_axis(y.low, y.high, y_ticks)};
 }
 
 std::vector<double> smoothed(const std::vector<double>& values, double smoothing) {

@@ -60,10 +60,12 @@ struct Axis {
 };
 
 /// The axis that holds low and high with about `wanted` round marks (1, 2, 2.5 or 5 times a power
-/// of ten). Equal or non-finite limits give an axis round them all the same.
-Axis nice_axis(double low, double high, int wanted);
+/// of ten; with `whole` only whole numbers, as steps are). Equal or non-finite limits give an axis
+/// round them all the same.
+Axis nice_axis(double low, double high, int wanted, bool whole = false);
 
-/// The axes that hold every finite point of the figure.
+/// The axes that hold every finite point of the figure. Where every x is a whole number, so are the
+/// marks.
 struct Axes {
   Axis x, y;
 };

@@ -83,10 +83,12 @@ void ProgressBar::set_postfix(const std::string& key, const std::string& value) 
   const std::lock_guard lock(mutex_);
   const auto same = std::find_if(postfix_.begin(), postfix_.end(),
                                  [&](const auto& field) { return field.first == key; });
-  if (same != postfix_.end()) {
-    same->second = value;
+  if (same == postfix_.end()) {
+    if (!value.empty()) postfix_.emplace_back(key, value);
+  } else if (value.empty()) {
+    postfix_.erase(same);
   } else {
-    postfix_.emplace_back(key, value);
+    same->second = value;
   }
 }
 
@@ -171,12 +173,14 @@ std::string ProgressBar::compose(size_t width, Ink ink) const {
     const double share = static_cast<double>(done_) / static_cast<double>(options_.total);
     head += fmt::format("{:3.0f}% ", std::floor(100 * std::clamp(share, 0.0, 1.0)));
   }
-  const std::string tail = counts() + " [" + facts() + "]";
-  if (width == 0) return head + tail;
-  const size_t used = display_width(head) + display_width(tail) + 1;
-  if (options_.total <= 0 || used + kMinBar > width)
-    return fit_width(head + tail, width, options_.terminal.unicode);
-  return head + bar(std::min(kMaxBar, width - used), ink) + " " + tail;
+  for (size_t kept = postfix_.size();; --kept) {
+    const std::string tail = counts() + " [" + facts(kept) + "]";
+    if (width == 0) return head + tail;
+    const size_t used = display_width(head) + display_width(tail);
+    if (options_.total > 0 && used + 1 + kMinBar <= width)
+      return head + bar(std::min(kMaxBar, width - used - 1), ink) + " " + tail;
+    if (used <= width || kept == 0) return fit_width(head + tail, width, options_.terminal.unicode);
+  }
 }
 
 std::string ProgressBar::counts() const {
@@ -188,15 +192,17 @@ std::string ProgressBar::counts() const {
   return text(done_) + "/" + text(options_.total);
 }
 
-std::string ProgressBar::facts() const {
+std::string ProgressBar::facts(size_t postfixes) const {
   const double pace = rate(), elapsed = (end_ >= 0 ? end_ : now()) - start_;
   std::string text = clock_text(elapsed);
   if (options_.total > 0 && !finished_) {
     const auto left = static_cast<double>(std::max<int64_t>(options_.total - done_, 0));
     text += "<" + clock_text(pace > 0 ? left / pace : -1);
   }
-  text += ", " + rate_text(pace, options_.unit, options_.bytes);
-  for (const auto& [key, value] : postfix_) text += ", " + key + "=" + value;
+  if (options_.show_rate) text += ", " + rate_text(pace, options_.unit, options_.bytes);
+  for (size_t i = 0; i < postfixes; ++i) {
+    text += fmt::format(", {}={}", postfix_[i].first, postfix_[i].second);
+  }
   return text;
 }
 

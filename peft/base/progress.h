@@ -18,6 +18,7 @@ struct ProgressOptions {
   int64_t initial = 0;          // done before this run began: counts for the bar, not for the rate
   std::string unit = "it";      // "step", "row", "file"
   bool bytes = false;           // done and total are bytes
+  bool show_rate = true;        // units a second; false where a postfix tells the pace
   double redraw_seconds = 0.1;  // least time between two redraws of a live terminal
   double line_seconds = 10;     // time between two lines where the terminal cannot redraw
   Terminal terminal = {};       // where the stream goes
@@ -27,6 +28,7 @@ struct ProgressOptions {
 
 /// A progress bar in the manner of tqdm, for the stream it is given:
 /// `train  42% ━━━━━━━━──────── 105/250 [00:52<01:13, 2.04 step/s, loss=0.321]`.
+/// Where the window is narrow, the bar goes first, then the postfixes from the last to the first.
 /// A live terminal sees one line that is redrawn; a file or a pipe sees a plain line now and then.
 /// All members may be called from any thread.
 class ProgressBar {
@@ -42,8 +44,8 @@ class ProgressBar {
   void advance(int64_t by = 1);
   /// Says that `done` are done in all.
   void set_done(int64_t done);
-  /// Sets or replaces one `key=value` at the line's end; they keep the order of their first use.
-  /// It is drawn with the next redraw.
+  /// Sets or replaces one `key=value` at the line's end; they keep the order of their first use. An
+  /// empty value takes it away. It is drawn with the next redraw.
   void set_postfix(const std::string& key, const std::string& value);
   /// Writes a line of its own above the bar.
   void write_line(const std::string& text);
@@ -66,7 +68,7 @@ class ProgressBar {
   void clear_line();
   std::string compose(size_t width, Ink ink) const;
   std::string counts() const;
-  std::string facts() const;
+  std::string facts(size_t postfixes) const;
   std::string bar(size_t width, Ink ink) const;
 
   std::ostream& out_;

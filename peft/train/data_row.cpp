@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "peft/base/error.h"
+#include "peft/base/json_text.h"
 #include "peft/base/text.h"
 #include "peft/train/jsonl.h"
 
@@ -87,6 +88,8 @@ void read_prompt_completion(const Json& object, DataRow& row) {
 DataRow parse_row(const Json& object, const std::string& where, const DataRowOptions& options) {
   DataRow row{.where = where};
   if (object.contains("tools")) row.tools = object["tools"];
+  // Data sets often keep tools as text. Source: SFTTrainer._prepare_dataset in trl.
+  if (row.tools.is_string()) row.tools = parse_json(row.tools.get<std::string>(), where);
   if (object.contains("input_ids")) {
     read_tokens(object, row);
   } else if (object.contains("prompt") && object.contains("completion")) {

@@ -14,11 +14,21 @@ std::string with_eos(const std::string& text, const std::string& eos) {
   return text.ends_with(eos) ? text : text + eos;  // an empty eos ends every text
 }
 
-/// Labels of a sequence of which the first `prompt` tokens are not counted.
-std::vector<int64_t> labels_after(const std::vector<int64_t>& ids, size_t prompt) {
-  std::vector<int64_t> labels = ids;
-  std::fill_n(labels.begin(), std::min(prompt, labels.size()), kIgnoreLabel);
-  return labels;
+/// A row as tokens, and whether those of its prompt alone are not the beginning of it.
+struct Tokenised {
+  Example example = {};
+  bool parted_prompt = false;
+};
+
+/// Stops counting the prompt's tokens. Tokens may merge across the end of a prompt: what counts
+/// then begins where the two sequences part. Source: common_prefix_length in
+/// trl/trainer/sft_trainer.py.
+void ignore_prompt(const std::vector<int64_t>& prompt, Tokenised& row) {
+  const std::vector<int64_t>& ids = row.example.input_ids;
+  const auto parting = std::mismatch(prompt.begin(), prompt.end(), ids.begin(), ids.end()).second;
+  const auto length = parting - ids.begin();
+  std::fill_n(row.example.labels.begin(), length, kIgnoreLabel);
+  row.parted_prompt = static_cast<size_t>(length) < prompt.size();
 }
 
 Json joined(const Json& first, const Json& second) {
@@ -42,52 +52,57 @@ void keep_assistant(const std::vector<bool>& assistant, const std::string& where
   }
 }
 
-Example from_strings(const DataRow& row, const TextEncoder& encoder,
-                     const ExampleOptions& options) {
+Tokenised from_strings(const DataRow& row, const TextEncoder& encoder,
+                       const ExampleOptions& options) {
   const auto prompt = row.prompt.get<std::string>();
   const auto completion = with_eos(row.completion.get<std::string>(), encoder.eos_token());
-  Example example{.input_ids = encoder.encode(prompt + completion)};
-  const size_t counted_from = options.completion_only_loss ? encoder.encode(prompt).size() : 0;
-  example.labels = labels_after(example.input_ids, counted_from);
-  return example;
+  Tokenised result{.example = {.input_ids = encoder.encode(prompt + completion)}};
+  result.example.labels = result.example.input_ids;
+  if (options.completion_only_loss) ignore_prompt(encoder.encode(prompt), result);
+  return result;
 }
 
-Example from_message_pair(const DataRow& row, const TextEncoder& encoder,
-                          const ExampleOptions& options) {
+Tokenised from_message_pair(const DataRow& row, const TextEncoder& encoder,
+                            const ExampleOptions& options) {
   EncodedChat all = encoder.encode_chat({.messages = joined(row.prompt, row.completion),
                                          .tools = row.tools,
                                          .mark_assistant = options.assistant_only_loss});
-  Example example{.input_ids = std::move(all.ids)};
-  size_t counted_from = 0;
+  Tokenised result{.example = {.input_ids = all.ids, .labels = all.ids}};
   if (options.completion_only_loss) {
     const EncodedChat prompt = encoder.encode_chat(
         {.messages = row.prompt, .tools = row.tools, .add_generation_prompt = true});
-    counted_from = prompt.ids.size();
+    ignore_prompt(prompt.ids, result);
   }
-  example.labels = labels_after(example.input_ids, counted_from);
-  if (options.assistant_only_loss) keep_assistant(all.assistant, row.where, example);
-  return example;
+  if (options.assistant_only_loss) keep_assistant(all.assistant, row.where, result.example);
+  return result;
 }
 
-Example from_messages(const DataRow& row, const TextEncoder& encoder,
-                      const ExampleOptions& options) {
+Tokenised from_messages(const DataRow& row, const TextEncoder& encoder,
+                        const ExampleOptions& options) {
   EncodedChat chat = encoder.encode_chat({.messages = row.messages,
                                           .tools = row.tools,
                                           .mark_assistant = options.assistant_only_loss});
-  Example example{.input_ids = chat.ids, .labels = chat.ids};
-  if (options.assistant_only_loss) keep_assistant(chat.assistant, row.where, example);
-  return example;
+  Tokenised result{.example = {.input_ids = chat.ids, .labels = chat.ids}};
+  if (options.assistant_only_loss) keep_assistant(chat.assistant, row.where, result.example);
+  return result;
 }
 
-Example whole_example(const DataRow& row, const TextEncoder* encoder,
-                      const ExampleOptions& options) {
+Tokenised tokenised(const DataRow& row, const TextEncoder* encoder, const ExampleOptions& options) {
   if (row.kind == DataRow::Kind::kTokens) {
-    return {.input_ids = row.input_ids, .labels = row.labels.value_or(row.input_ids)};
+    return {{.input_ids = row.input_ids, .labels = row.labels.value_or(row.input_ids)}};
   }
   if (encoder == nullptr) {
     throw ConfigError(
         fmt::format("{}: the row holds text, but the model has no tokenizer: expected 'input_ids'. "
                     "Put tokenizer.json beside the model, or tokenise the data.",
+                    row.where));
+  }
+  const bool plain = row.kind == DataRow::Kind::kText ||
+                     (row.kind == DataRow::Kind::kPromptCompletion && row.prompt.is_string());
+  if (plain && options.assistant_only_loss) {
+    throw ConfigError(
+        fmt::format("{}: --assistant_only_loss is for conversations: expected a row of messages, "
+                    "got plain text. Train without the flag.",
                     row.where));
   }
   switch (row.kind) {
@@ -99,9 +114,10 @@ Example whole_example(const DataRow& row, const TextEncoder* encoder,
     default:
       break;
   }
-  Example example{.input_ids = encoder->encode(with_eos(row.text, encoder->eos_token()))};
-  example.labels = example.input_ids;
-  return example;
+  Tokenised result{
+      .example = {.input_ids = encoder->encode(with_eos(row.text, encoder->eos_token()))}};
+  result.example.labels = result.example.input_ids;
+  return result;
 }
 
 /// Cuts what is beyond the limit; says whether there was something.
@@ -112,20 +128,24 @@ bool cut(Example& example, int64_t max_length) {
   return true;
 }
 
-Example checked_example(const DataRow& row, const TextEncoder* encoder,
-                        const ExampleOptions& options) {
-  Example example;
+Tokenised checked(const DataRow& row, const TextEncoder* encoder, const ExampleOptions& options) {
+  Tokenised result;
   try {
-    example = whole_example(row, encoder, options);
+    result = tokenised(row, encoder, options);
   } catch (const ConfigError& error) {
     const std::string text = error.what();
     throw ConfigError(text.starts_with(row.where) ? text : row.where + ": " + text);
   }
-  if (example.input_ids.empty()) {
+  if (result.example.input_ids.empty()) {
     throw ConfigError(fmt::format(
         "{}: the row has no tokens: expected at least one. Remove the line.", row.where));
   }
-  return example;
+  return result;
+}
+
+void note(bool holds, const std::string& where, ExampleReport::Finding& finding) {
+  if (!holds) return;
+  if (finding.rows++ == 0) finding.first = where;
 }
 
 }  // namespace
@@ -138,21 +158,24 @@ int64_t Example::counted() const {
 
 Example make_example(const DataRow& row, const TextEncoder* encoder,
                      const ExampleOptions& options) {
-  Example example = checked_example(row, encoder, options);
+  Example example = checked(row, encoder, options).example;
   cut(example, options.max_length);
   return example;
 }
 
 std::vector<Example> make_examples(const std::vector<DataRow>& rows, const TextEncoder* encoder,
-                                   const ExampleOptions& options, int64_t* truncated) {
+                                   const ExampleOptions& options, ExampleReport* report) {
   std::vector<Example> examples;
   examples.reserve(rows.size());
-  int64_t count = 0;
+  ExampleReport found;
   for (const DataRow& row : rows) {
-    examples.push_back(checked_example(row, encoder, options));
-    if (cut(examples.back(), options.max_length)) ++count;
+    Tokenised result = checked(row, encoder, options);
+    note(result.parted_prompt, row.where, found.parted_prompts);
+    note(cut(result.example, options.max_length), row.where, found.cut);
+    note(result.example.counted() == 0, row.where, found.without_loss);
+    examples.push_back(std::move(result.example));
   }
-  if (truncated != nullptr) *truncated = count;
+  if (report != nullptr) *report = found;
   return examples;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "peft/train/data_row.h"
@@ -30,13 +31,26 @@ struct ExampleOptions {
 
 /// Tokenises one row. Strings are used as they are, the end-of-sequence token is appended to texts
 /// and completions (unless they end with it); messages go through the chat template. `encoder` may
-/// be null where rows hold token ids. Throws: ConfigError that begins with the row's file and line.
+/// be null where rows hold token ids. A completion begins where the tokens of the prompt alone and
+/// those of the whole row part. Throws: ConfigError that begins with the row's file and line.
 /// Source: SFTTrainer._prepare_dataset in trl/trainer/sft_trainer.py.
 Example make_example(const DataRow& row, const TextEncoder* encoder,
                      const ExampleOptions& options = {});
 
-/// Tokenises all rows; `truncated` receives how many were cut.
+/// What a user should know of a data set: how many rows something befell, and where the first
+/// stands.
+struct ExampleReport {
+  struct Finding {
+    int64_t rows = 0;
+    std::string first = {};  // "<file>:<line>"
+  };
+  Finding cut = {};             // longer than max_length
+  Finding without_loss = {};    // no label that counts: nothing is learnt from them
+  Finding parted_prompts = {};  // the prompt's tokens are not the beginning of the whole row's
+};
+
+/// Tokenises all rows.  Throws: ConfigError as make_example.
 std::vector<Example> make_examples(const std::vector<DataRow>& rows, const TextEncoder* encoder,
-                                   const ExampleOptions& options, int64_t* truncated = nullptr);
+                                   const ExampleOptions& options, ExampleReport* report = nullptr);
 
 }  // namespace peft::train

@@ -62,6 +62,11 @@ void TrainOptions::validate() const {
     require(eval_strategy != "no" && save_strategy == eval_strategy, "load_best_model_at_end",
             "save_strategy and eval_strategy to be the same and not 'no'",
             fmt::format("'{}' and '{}'", save_strategy, eval_strategy));
+    // Source: TrainingArguments.__post_init__: else the best step may never be saved.
+    const int64_t every = eval_steps > 0 ? eval_steps : logging_steps;
+    require(eval_strategy != "steps" || save_steps % every == 0, "load_best_model_at_end",
+            "save_steps to be a multiple of eval_steps",
+            fmt::format("{} and {}", save_steps, every));
   }
 }
 

@@ -186,6 +186,13 @@ void delete_old_checkpoints(const fs::path& output_dir, int64_t limit,
                             const std::optional<std::string>& best) {
   if (limit <= 0) return;
   auto found = whole_checkpoints(output_dir);
+  const auto written = [](const CheckpointFolder& folder) {
+    std::error_code error;
+    return fs::last_write_time(folder.path, error);
+  };
+  // An earlier run may have left higher steps than those that are written now.
+  std::stable_sort(found.begin(), found.end(),
+                   [&](const auto& a, const auto& b) { return written(a) < written(b); });
   const auto is_best = [&](const CheckpointFolder& folder) {
     std::error_code error;
     return best && fs::equivalent(folder.path, *best, error);

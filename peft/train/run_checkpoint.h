@@ -42,7 +42,8 @@ std::vector<CheckpointFolder> whole_checkpoints(const std::filesystem::path& out
 std::optional<std::filesystem::path> find_checkpoint(const std::string& resume_from_checkpoint,
                                                      const std::filesystem::path& output_dir);
 
-/// Deletes the oldest checkpoints beyond `limit` (0: none), never `best`.
+/// Deletes the checkpoints beyond `limit` (0: none) that were written first, never `best` nor the
+/// one that was written last. Source: rotate_checkpoints in transformers/trainer_utils.py.
 void delete_old_checkpoints(const std::filesystem::path& output_dir, int64_t limit,
                             const std::optional<std::string>& best);
 

@@ -16,7 +16,7 @@ struct TrainerState {
   int64_t max_steps = 0;
   int64_t num_train_epochs = 0;
   int64_t logging_steps = 10;
-  int64_t eval_steps = 10;
+  int64_t eval_steps = 500;
   int64_t save_steps = 500;
   int64_t train_batch_size = 8;
   int64_t num_input_tokens_seen = 0;

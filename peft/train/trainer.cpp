@@ -8,6 +8,7 @@
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
+#include "peft/base/warnings.h"
 #include "peft/train/batch_order.h"
 #include "peft/train/run_checkpoint.h"
 
@@ -47,6 +48,34 @@ void check_finite(double value, std::string_view what, int64_t step) {
                   step, what, value));
 }
 
+void check_data(const TrainOptions& options, const TrainData& data) {
+  if (data.train.empty()) throw ConfigError("training: the training set is empty: expected rows.");
+  const bool learns = std::any_of(data.train.begin(), data.train.end(),
+                                  [](const Example& example) { return example.counted() > 0; });
+  if (!learns) {
+    throw ConfigError(
+        "training: no row has a token that counts in the loss: expected labels other than -100 "
+        "after the first token. Raise max_length where completions were cut off, or mend the "
+        "labels.");
+  }
+  if (options.eval_strategy != "no" && data.valid.empty()) {
+    throw ConfigError(
+        "training: eval_strategy asks for an evaluation: expected a validation set, got "
+        "none. Put valid.jsonl beside train.jsonl.");
+  }
+}
+
+/// A run that begins anew leaves the checkpoints of an earlier one where they are.
+void warn_of_earlier_checkpoints(const std::string& output_dir) {
+  const auto found = whole_checkpoints(output_dir);
+  if (found.empty()) return;
+  warn(fmt::format(
+      "{}: holds checkpoints of an earlier run, up to step {}: this run begins anew and "
+      "writes among them. Go on with that run by resume_from_checkpoint, or name "
+      "another folder.",
+      output_dir, found.back().step));
+}
+
 double rounded(double value, double places) {
   const double scale = std::pow(10.0, places);
   return std::round(value * scale) / scale;
@@ -65,21 +94,18 @@ Trainer::Trainer(TrainOptions options, TrainData data, TrainTask& task, TrainEve
                                             .weight_decay = options_.weight_decay}),
       schedule_(ScheduleKind::kConstant, 1, 0) {
   options_.validate();
-  if (data_.train.empty()) throw ConfigError("training: the training set is empty: expected rows.");
-  if (options_.eval_strategy != "no" && data_.valid.empty()) {
-    throw ConfigError(
-        "training: eval_strategy asks for an evaluation: expected a validation set, got "
-        "none. Put valid.jsonl beside train.jsonl.");
-  }
+  check_data(options_, data_);
   for (const Example& example : data_.train) lengths_.push_back(example.input_ids.size());
   batches_per_epoch_ =
       ceil_div(static_cast<int64_t>(lengths_.size()), options_.per_device_train_batch_size);
   steps_per_epoch_ = ceil_div(batches_per_epoch_, options_.gradient_accumulation_steps);
-  if (options_.eval_steps == 0) options_.eval_steps = options_.logging_steps;
+  if (options_.eval_steps == 0 && options_.eval_strategy == "steps") {
+    options_.eval_steps = options_.logging_steps;
+  }
   state_.max_steps = total_steps(options_, steps_per_epoch_);
   state_.num_train_epochs = ceil_div(state_.max_steps, steps_per_epoch_);
   state_.logging_steps = options_.logging_steps;
-  state_.eval_steps = options_.eval_steps;
+  if (options_.eval_steps > 0) state_.eval_steps = options_.eval_steps;
   state_.save_steps = options_.save_steps;
   state_.train_batch_size = options_.per_device_train_batch_size;
   schedule_ =
@@ -90,7 +116,7 @@ TrainResult Trainer::train() {
   begin();
   const double before = state_.seconds_spent;
   if (events_.on_begin) events_.on_begin(state_);
-  task_.set_training(true);
+  set_training(true);
   for (int64_t epoch = state_.global_step / steps_per_epoch_; !finished() && !stop_requested();
        ++epoch) {
     run_epoch(epoch);
@@ -105,18 +131,28 @@ TrainResult Trainer::train() {
                           fmt::format("checkpoint-{}", state_.global_step);
     }
   } else {
-    if (options_.load_best_model_at_end && state_.best_model_checkpoint) {
-      task_.load_adapter(*state_.best_model_checkpoint);
-    }
+    if (options_.load_best_model_at_end) load_best();
     log_summary(result);
   }
-  task_.set_training(false);
+  set_training(false);
   result.state = state_;
   return result;
 }
 
+void Trainer::load_best() {
+  if (state_.best_model_checkpoint) {
+    task_.load_adapter(*state_.best_model_checkpoint);
+  } else {
+    warn(
+        "load_best_model_at_end: no checkpoint was written at the step of the lowest eval_loss: "
+        "the last weights are kept. Let save_steps equal eval_steps.");
+  }
+}
+
 void Trainer::begin() {
-  std::filesystem::create_directories(options_.output_dir);
+  ensure_folder(options_.output_dir);
+  // Not to be able to write is better known now than after hours of training.
+  { const AtomicFile probe(std::filesystem::path(options_.output_dir) / "trainer_state.json"); }
   remove_abandoned_temporaries(options_.output_dir);
   const auto folder = find_checkpoint(options_.resume_from_checkpoint, options_.output_dir);
   if (folder) {
@@ -129,6 +165,8 @@ void Trainer::begin() {
     state_.save_steps = fresh.save_steps;
     state_.train_batch_size = fresh.train_batch_size;
     saved_step_ = state_.global_step;
+  } else if (options_.save_strategy != "no") {
+    warn_of_earlier_checkpoints(options_.output_dir);
   }
   started_ = seconds_now();
 }
@@ -144,7 +182,8 @@ void Trainer::run_epoch(int64_t epoch) {
   const int64_t accumulation = options_.gradient_accumulation_steps;
   const int64_t steps_done = state_.global_step - epoch * steps_per_epoch_;
   for (int64_t first = steps_done * accumulation; first < total; first += accumulation) {
-    if (finished() || stop_requested()) return;
+    if (stop_requested()) return;
+    if (finished()) break;
     const int64_t count = std::min(accumulation, total - first);
     state_.epoch = static_cast<double>(epoch) +
                    static_cast<double>(first + count) / static_cast<double>(total);
@@ -210,11 +249,10 @@ void Trainer::after_step(const StepReport& report) {
     state_.loss_since_log = 0;
     state_.last_logged_step = state_.global_step;
   }
+  // The last step is evaluated and saved whether or not its number asks for it.
+  // Source: DefaultFlowCallback in transformers/trainer_callback.py.
   if (due(options_.eval_strategy, options_.eval_steps)) log_evaluation();
-  if (due(options_.save_strategy, options_.save_steps) ||
-      (finished() && options_.save_strategy == "steps")) {
-    save();
-  }
+  if (due(options_.save_strategy, options_.save_steps)) save();
 }
 
 void Trainer::end_of_epoch() {
@@ -223,7 +261,7 @@ void Trainer::end_of_epoch() {
 }
 
 bool Trainer::due(const std::string& strategy, int64_t interval) const {
-  return strategy == "steps" && state_.global_step % interval == 0;
+  return strategy == "steps" && (state_.global_step % interval == 0 || finished());
 }
 
 bool Trainer::stop_requested() const {
@@ -249,7 +287,8 @@ double Trainer::evaluate() {
   for (const Example& example : data_.valid) lengths.push_back(example.input_ids.size());
   const auto batches = batches_of_epoch(
       lengths, {.batch_size = options_.per_device_eval_batch_size, .shuffle = false}, 0);
-  task_.set_training(false);
+  const bool was_training = training_;
+  set_training(false);
   const at::NoGradGuard no_grad;
   double sum = 0;
   int64_t rows = 0;
@@ -264,8 +303,13 @@ double Trainer::evaluate() {
       events_.on_evaluate(static_cast<int64_t>(i + 1), static_cast<int64_t>(batches.size()));
     }
   }
-  task_.set_training(true);
+  set_training(was_training);
   return rows == 0 ? 0 : sum / static_cast<double>(rows);
+}
+
+void Trainer::set_training(bool on) {
+  task_.set_training(on);
+  training_ = on;
 }
 
 void Trainer::log_evaluation() {

@@ -57,7 +57,8 @@ struct TrainData {
 /// _maybe_log_save_evaluate).
 class Trainer {
  public:
-  /// Throws: ConfigError (options, empty data, nothing that learns).
+  /// Throws: ConfigError (options; no row, or none from which anything is learnt; no parameter that
+  /// learns).
   Trainer(TrainOptions options, TrainData data, TrainTask& task, TrainEvents events = {});
 
   /// Trains to the end. Checkpoints go to output_dir; the caller saves the final adapter and writes
@@ -75,12 +76,14 @@ class Trainer {
     int64_t tokens = 0;
   };
   void begin();
+  void load_best();
   void run_epoch(int64_t epoch);
   StepLoss accumulate(const std::vector<std::vector<size_t>>& batches, size_t first, size_t count);
   void optimizer_step(const std::vector<std::vector<size_t>>& batches, size_t first, size_t count);
   void after_step(const StepReport& report);
   void end_of_epoch();
   void add_log(Json entry);
+  void set_training(bool on);
   void log_evaluation();
   void save();
   void log_summary(TrainResult& result);
@@ -99,6 +102,7 @@ class Trainer {
   TrainerState state_;
   int64_t saved_step_ = -1, evaluated_step_ = -1, tokens_ = 0;
   double started_ = 0;
+  bool training_ = false;
 };
 
 }  // namespace peft::train

@@ -1,5 +1,6 @@
 #include "peft/base/file.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -96,6 +97,29 @@ TEST_F(FileTest, WhatADeadProcessLeftIsRemovedAndTheLivingKeepTheirs) {
   std::ofstream(folder_ / ".hidden") << "yours";
   remove_abandoned_temporaries(folder_);
   EXPECT_EQ(entries(), 2);
+}
+
+// In a container a process often has the same id as the one that was killed before it.
+TEST_F(FileTest, NamesThatAreTakenByALeftoverArePassedOver) {
+  for (int count = 0; count < 300; ++count) {
+    for (const char* name : {"a", "checkpoint-1"}) {
+      std::ofstream(folder_ / fmt::format(".{}.tmp-{}-{}", name, ::getpid(), count)) << "left";
+    }
+  }
+  const auto before = entries();
+  write_file_atomically(folder_ / "a", "x");
+  AtomicFolder(folder_ / "checkpoint-1").commit();
+  EXPECT_EQ(read_text_file(folder_ / "a"), "x");
+  EXPECT_EQ(entries(), before + 2);
+}
+
+TEST_F(FileTest, AFolderIsMadeOrTheErrorSaysWhatIsInTheWay) {
+  ensure_folder(folder_ / "a" / "b");
+  ensure_folder(folder_ / "a" / "b");
+  EXPECT_TRUE(fs::is_directory(folder_ / "a" / "b"));
+  write_file_atomically(folder_ / "file", "x");
+  EXPECT_THROW(ensure_folder(folder_ / "file"), IoError);
+  EXPECT_THROW(ensure_folder(folder_ / "file" / "b"), IoError);
 }
 
 TEST_F(FileTest, AMappingShowsTheBytesAndAnEmptyFileHasNone) {

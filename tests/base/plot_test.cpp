@@ -30,6 +30,8 @@ TEST(NiceAxis, MarksRoundNumbers) {
   EXPECT_THAT(nice_axis(0.013, 0.049, 4).labels,
               ElementsAre("0.01", "0.02", "0.03", "0.04", "0.05"));
   EXPECT_THAT(nice_axis(-1, 1, 4).labels, ElementsAre("-1.0", "-0.5", "0.0", "0.5", "1.0"));
+  EXPECT_THAT(nice_axis(1, 12, 5, /*whole=*/true).labels, ElementsAre("0", "5", "10", "15"));
+  EXPECT_THAT(nice_axis(1, 1, 5, /*whole=*/true).labels, ElementsAre("0", "1", "2"));
   EXPECT_THAT(nice_axis(0, 10000, 4).labels, ElementsAre("0", "2.5k", "5.0k", "7.5k", "10.0k"));
 }
 

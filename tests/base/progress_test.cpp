@@ -48,6 +48,23 @@ TEST(ProgressBar, GivesWayToItsWordsInANarrowWindow) {
     EXPECT_LE(display_width(bar.line(width)), static_cast<size_t>(width));
 }
 
+TEST(ProgressBar, TheBarGoesFirstThenTheLastFacts) {
+  Scene scene;
+  ProgressOptions options = scene.options(true);
+  options.show_rate = false;
+  ProgressBar bar(scene.out, options);
+  scene.time = 8;
+  bar.advance(4);
+  bar.set_postfix("loss", "0.5");
+  bar.set_postfix("mem", "1.2 GB");
+  EXPECT_EQ(bar.line(63), "train   40% ━━━━────── 4/10 [00:08<00:12, loss=0.5, mem=1.2 GB]");
+  EXPECT_EQ(bar.line(57), "train   40% 4/10 [00:08<00:12, loss=0.5, mem=1.2 GB]");
+  EXPECT_EQ(bar.line(47), "train   40% ━━──── 4/10 [00:08<00:12, loss=0.5]");
+  EXPECT_EQ(bar.line(32), "train   40% 4/10 [00:08<00:12]");
+  bar.set_postfix("loss", "");
+  EXPECT_EQ(bar.line(45), "train   40% 4/10 [00:08<00:12, mem=1.2 GB]");
+}
+
 TEST(ProgressBar, RedrawsALiveTerminalNotTooOften) {
   Scene scene;
   ProgressBar bar(scene.out, scene.options(true));

@@ -111,12 +111,15 @@ TEST(Options, TheCommandLineWinsOverTheConfig) {
 }
 
 TEST(Options, AWrongConfigNamesTheFile) {
-  for (const char* text : {"the_name: a\nmax_step: 1\n", "the_name: a\nthe_name: b\n", "- a\n",
-                           "the_name: {a: b}\n", "the_name: [\n", "max_steps: many\n"}) {
+  for (const char* text :
+       {"the_name: a\nmax_step: 1\n", "the_name: a\nthe_name: b\n", "the_name: a\nthe-name: b\n",
+        "- a\n", "the_name: {a: b}\n", "the_name: [\n", "max_steps: many\n"}) {
     const std::string file = config_file(text);
     EXPECT_NE(error_of({"--config", file}).find(file), std::string::npos) << text;
   }
   EXPECT_NE(error_of({"--config", "/nowhere.yaml"}).find("cannot be read"), std::string::npos);
+  const std::string file = config_file("the_name: a\n");
+  EXPECT_NE(error_of({"--config", file, "--config", file}).find("given twice"), std::string::npos);
 }
 
 TEST(Options, HelpHasEveryFlagWithItsDefault) {

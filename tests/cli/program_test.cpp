@@ -16,15 +16,6 @@ namespace fs = std::filesystem;
 const char* const kCommands[] = {"train",    "generate", "score",     "merge",
                                  "tokenize", "info",     "quickstart"};
 
-std::string train_line(const std::string& out, const std::string& more) {
-  return fmt::format(
-      "train --model_name_or_path {} --dataset_name {} --output_dir {} --lora_target_modules "
-      "all-linear "
-      "--lora_r 4 --learning_rate 1e-2 --per_device_train_batch_size 2 --logging_steps 1 {}",
-      tiny_model().string(), token_rows("rows.jsonl", 12).string(), (scratch() / out).string(),
-      more);
-}
-
 TEST(Program, HelpAndVersionGoToStdout) {
   const ProgramRun help = run_peft("help");
   EXPECT_EQ(help.code, 0);
@@ -107,35 +98,6 @@ TEST(Program, ATrainedAdapterIsScoredMergedAndGoneOnWith) {
       run_peft(train_line("further", "--max_steps 2 --save_strategy no --adapter " + out.string()))
           .code,
       0);
-}
-
-TEST(Program, AKilledRunGoesOnToTheSameBytes) {
-  const std::string flags = "--max_steps 40 --save_steps 10 --lora_dropout 0.1 ";
-  ASSERT_EQ(run_peft(train_line("straight", flags)).code, 0);
-  // The run kills itself: the shell sends KILL as soon as a checkpoint is there.
-  const std::string out = (scratch() / "killed").string();
-  run_peft(train_line(
-      "killed", flags + fmt::format("& pid=$!; while [ ! -d {}/checkpoint-10 ] && kill -0 $pid; do "
-                                    "sleep 0.01; done; kill -9 $pid; wait $pid",
-                                    out)));
-  const ProgramRun resumed =
-      run_peft(train_line("killed", flags + "--resume_from_checkpoint true"));
-  ASSERT_EQ(resumed.code, 0) << resumed.talk;
-  EXPECT_EQ(read_text_file(scratch() / "straight/adapter_model.safetensors"),
-            read_text_file(scratch() / "killed/adapter_model.safetensors"));
-}
-
-TEST(Program, SignalsSaveAndEndWithTheirNumber) {
-  for (const auto& [signal, code] : {std::pair{"INT", 130}, std::pair{"TERM", 143}}) {
-    const std::string out = fmt::format("stopped{}", signal);
-    const ProgramRun run = run_peft(train_line(
-        out,
-        fmt::format("--max_steps 100000 --save_steps 100000 & pid=$!; "
-                    "while [ ! -d {} ]; do sleep 0.02; done; sleep 0.5; kill -{} $pid; wait $pid",
-                    (scratch() / out).string(), signal)));
-    EXPECT_EQ(run.code, code) << run.talk;
-    EXPECT_TRUE(fs::exists(scratch() / out / "adapter_model.safetensors"));
-  }
 }
 
 TEST(Program, ScoresAreLogProbabilitiesWithNineDigits) {

@@ -49,6 +49,49 @@ StateDict tiny_weights() {
   return weights;
 }
 
+Json tiny_config() {
+  return {{"architectures", {"LlamaForCausalLM"}},
+          {"model_type", "llama"},
+          {"hidden_size", 16},
+          {"intermediate_size", 24},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 2},
+          {"num_key_value_heads", 2},
+          {"vocab_size", 32},
+          {"max_position_embeddings", 64},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 10000.0},
+          {"hidden_act", "silu"},
+          {"tie_word_embeddings", false},
+          {"torch_dtype", "float32"}};
+}
+
+Json tiny_tokenizer() {
+  const std::vector<std::string> special = {"<|end|>", "<|user|>", "<|assistant|>"};
+  Json vocabulary = Json::object(), added = Json::array();
+  for (const std::string& token : special) {
+    added.push_back({{"id", vocabulary.size()},
+                     {"content", token},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+    vocabulary[token] = vocabulary.size();
+  }
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    vocabulary[std::string(1, letter)] = vocabulary.size();
+  }
+  // Blank and line end in the alphabet of ByteLevel.
+  for (const char* token : {"\u0120", ".", "\u010a"}) vocabulary[token] = vocabulary.size();
+  const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}};
+  return {{"version", "1.0"},
+          {"added_tokens", added},
+          {"pre_tokenizer", bytes},
+          {"decoder", bytes},
+          {"model", {{"type", "BPE"}, {"vocab", vocabulary}, {"merges", Json::array()}}}};
+}
+
 }  // namespace
 
 const fs::path& scratch() {
@@ -56,36 +99,48 @@ const fs::path& scratch() {
   return folder.path;
 }
 
-ProgramRun run_peft(const std::string& arguments) {
+ProgramRun run_peft(const std::string& arguments, const std::string& before) {
   static int count = 0;
   const fs::path out = scratch() / fmt::format("out{}", ++count), talk = out.string() + ".talk";
-  const std::string line = fmt::format("( OMP_NUM_THREADS=1 {} {} ) > {} 2> {}", PEFT_PROGRAM,
-                                       arguments, out.string(), talk.string());
+  const std::string line = fmt::format("( {} env OMP_NUM_THREADS=1 {} {} ) > {} 2> {}", before,
+                                       PEFT_PROGRAM, arguments, out.string(), talk.string());
   const int status = std::system(line.c_str());
   return {.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status),
           .out = read_text_file(out),
           .talk = read_text_file(talk)};
 }
 
+std::string train_line(const std::string& out, const std::string& more) {
+  return fmt::format(
+      "train --model_name_or_path {} --dataset_name {} --output_dir {} --lora_target_modules "
+      "all-linear --lora_r 4 --learning_rate 1e-2 --per_device_train_batch_size 2 "
+      "--logging_steps 1 {}",
+      tiny_model().string(), token_rows("rows.jsonl", 12).string(), (scratch() / out).string(),
+      more);
+}
+
 const fs::path& tiny_model() {
   static const fs::path folder = [] {
     const fs::path path = scratch() / "tiny";
     fs::create_directories(path);
-    const Json config = {{"architectures", {"LlamaForCausalLM"}},
-                         {"model_type", "llama"},
-                         {"hidden_size", 16},
-                         {"intermediate_size", 24},
-                         {"num_hidden_layers", 2},
-                         {"num_attention_heads", 2},
-                         {"num_key_value_heads", 2},
-                         {"vocab_size", 32},
-                         {"max_position_embeddings", 64},
-                         {"rms_norm_eps", 1e-5},
-                         {"rope_theta", 10000.0},
-                         {"hidden_act", "silu"},
-                         {"tie_word_embeddings", false},
-                         {"torch_dtype", "float32"}};
-    formats::write_checkpoint(path, tiny_weights(), {.config = config});
+    formats::write_checkpoint(path, tiny_weights(), {.config = tiny_config()});
+    return path;
+  }();
+  return folder;
+}
+
+const fs::path& tiny_talker() {
+  static const fs::path folder = [] {
+    const fs::path path = scratch() / "talker";
+    fs::create_directories(path);
+    formats::write_checkpoint(
+        path, tiny_weights(),
+        {.config = tiny_config(),
+         .tokenizer_config = {{"eos_token", "<|end|>"}, {"tokenizer_class", "GPT2Tokenizer"}},
+         .tokenizer = tiny_tokenizer().dump(),
+         .chat_template = "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}"
+                          "<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif "
+                          "%}"});
     return path;
   }();
   return folder;

@@ -47,6 +47,12 @@ TEST_F(DataRows, EveryShapeIsRecognisedByItsKeys) {
   EXPECT_TRUE(rows[3].where.ends_with("a.jsonl:5")) << rows[3].where;
 }
 
+TEST_F(DataRows, ToolsMayBeText) {
+  const Json row = {{"messages", {{{"role", "user"}, {"content", "a"}}}},
+                    {"tools", "[{\"name\": \"clock\"}]"}};
+  EXPECT_EQ(parse_row(row, "f:1").tools[0]["name"], "clock");
+}
+
 TEST_F(DataRows, AnErrorNamesFileAndLine) {
   EXPECT_NE(error_of("{\"text\": \"a\"}\n{\"text\": ").find("bad.jsonl:2"), std::string::npos);
   EXPECT_NE(error_of("{\"text\": \"a\"}\n[1]").find("bad.jsonl:2"), std::string::npos);

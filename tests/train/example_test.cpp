@@ -97,6 +97,15 @@ TEST(Example, AssistantOnlyLossWithoutAnAssistantIsAnErrorThatNamesTheLine) {
   }
 }
 
+TEST(Example, AssistantOnlyLossRefusesPlainText) {
+  const ByteEncoder encoder;
+  EXPECT_THROW(make_example(row(R"({"text": "a"})"), &encoder, {.assistant_only_loss = true}),
+               ConfigError);
+  EXPECT_THROW(make_example(row(R"({"prompt": "a", "completion": "b"})"), &encoder,
+                            {.assistant_only_loss = true}),
+               ConfigError);
+}
+
 TEST(Example, TokenRowsNeedNoTokenizer) {
   const Example example = make_example(row(R"({"input_ids": [5, 6, 7]})"), nullptr);
   EXPECT_EQ(example.labels, example.input_ids);
@@ -106,12 +115,54 @@ TEST(Example, TokenRowsNeedNoTokenizer) {
 
 TEST(Example, LongRowsAreCutAndCounted) {
   const auto rows =
-      std::vector<DataRow>{row(R"({"input_ids": [1, 2, 3, 4]})"), row(R"({"input_ids": [1]})")};
-  int64_t truncated = 0;
-  const auto examples = make_examples(rows, nullptr, {.max_length = 3}, &truncated);
-  EXPECT_EQ(truncated, 1);
+      std::vector<DataRow>{row(R"({"input_ids": [1, 2, 3, 4]})"), row(R"({"input_ids": [1, 2]})")};
+  ExampleReport report;
+  const auto examples = make_examples(rows, nullptr, {.max_length = 3}, &report);
+  EXPECT_EQ(report.cut.rows, 1);
+  EXPECT_EQ(report.cut.first, "f.jsonl:1");
+  EXPECT_EQ(report.without_loss.rows, 0);
   EXPECT_EQ(examples[0].input_ids, (std::vector<int64_t>{1, 2, 3}));
   EXPECT_EQ(make_example(rows[0], nullptr, {.max_length = 0}).labels.size(), 4);
+}
+
+TEST(Example, RowsFromWhichNothingIsLearntAreReported) {
+  const ByteEncoder encoder;
+  ExampleReport report;
+  make_examples(
+      {row(R"({"input_ids": [1]})"), row(R"({"prompt": "abcd", "completion": "e"})"),
+       row(R"({"input_ids": [1, 2], "labels": [1, -100]})"), row(R"({"input_ids": [1, 2]})")},
+      &encoder, {.max_length = 4}, &report);
+  EXPECT_EQ(report.without_loss.rows, 3);
+  EXPECT_EQ(report.cut.rows, 1);
+}
+
+/// Two letters 'a' that stand side by side are one token.
+class MergingEncoder final : public TextEncoder {
+ public:
+  std::vector<int64_t> encode(const std::string& text) const override {
+    std::vector<int64_t> ids;
+    for (size_t i = 0; i < text.size(); ++i) {
+      const bool pair = text.compare(i, 2, "aa") == 0;
+      ids.push_back(pair ? 1000 : text[i]);
+      if (pair) ++i;
+    }
+    return ids;
+  }
+  EncodedChat encode_chat(const ChatRequest&) const override { return {}; }
+  std::string eos_token() const override { return "$"; }
+};
+
+// Expected values: common_prefix_length of trl 1.16.0 over the same lists.
+TEST(Example, ACompletionBeginsWhereItsTokensPartFromThePrompts) {
+  const MergingEncoder encoder;
+  const auto rows = std::vector<DataRow>{row(R"({"prompt": "ba", "completion": "ac"})"),
+                                         row(R"({"prompt": "ba", "completion": "c"})")};
+  ExampleReport report;
+  const auto examples = make_examples(rows, &encoder, {}, &report);
+  EXPECT_EQ(examples[0].input_ids, (std::vector<int64_t>{'b', 1000, 'c', '$'}));
+  EXPECT_EQ(examples[0].labels, (std::vector<int64_t>{kIgnoreLabel, 1000, 'c', '$'}));
+  EXPECT_EQ(examples[1].labels, (std::vector<int64_t>{kIgnoreLabel, kIgnoreLabel, 'c', '$'}));
+  EXPECT_EQ(report.parted_prompts.rows, 1);
 }
 
 }  // namespace

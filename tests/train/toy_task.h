@@ -14,6 +14,7 @@ class ToyTask final : public TrainTask {
   at::Tensor loss_sum(const Batch& batch) override;
   std::vector<TrainParameter> parameters() override;
   void set_training(bool on) override { training_ = on; }
+  bool training() const { return training_; }
   void save_adapter(const std::filesystem::path& folder) override;
   void load_adapter(const std::filesystem::path& folder) override;
   void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors) override;

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "peft/base/error.h"
+#include "peft/base/warnings.h"
 #include "peft/train/run_checkpoint.h"
 #include "tests/train/toy_task.h"
 
@@ -112,6 +113,25 @@ TEST_F(TrainerTest, AStopSavesWhatWasReached) {
   EXPECT_EQ(saved_steps(), (std::vector<int64_t>{5}));
 }
 
+TEST_F(TrainerTest, TheEndIsEvaluatedAndSavedWhereverItFalls) {
+  for (const char* strategy : {"steps", "epoch"}) {  // 8 steps an epoch
+    auto ending = options(10);
+    ending.output_dir = (folder_.path() / strategy).string();
+    ending.eval_strategy = ending.save_strategy = strategy;
+    ending.eval_steps = ending.save_steps = 8;
+    ToyTask task;
+    std::vector<int64_t> evaluated, saved;
+    for (const Json& entry : train(ending, task).state.log_history) {
+      if (entry.contains("eval_loss")) evaluated.push_back(entry["step"].get<int64_t>());
+    }
+    for (const auto& checkpoint : whole_checkpoints(ending.output_dir)) {
+      saved.push_back(checkpoint.step);
+    }
+    EXPECT_EQ(evaluated, (std::vector<int64_t>{8, 10})) << strategy;
+    EXPECT_EQ(saved, (std::vector<int64_t>{8, 10})) << strategy;
+  }
+}
+
 TEST_F(TrainerTest, OldCheckpointsAreDeleted) {
   auto saving = options(10);
   saving.save_strategy = "steps";
@@ -120,6 +140,36 @@ TEST_F(TrainerTest, OldCheckpointsAreDeleted) {
   ToyTask task;
   train(saving, task);
   EXPECT_EQ(saved_steps(), (std::vector<int64_t>{8, 10}));
+}
+
+TEST_F(TrainerTest, WhatWasWrittenLastStaysEvenBesideHigherSteps) {
+  auto earlier = options(20);
+  earlier.save_strategy = "steps";
+  earlier.save_steps = 20;
+  ToyTask task;
+  train(earlier, task);
+  ASSERT_EQ(saved_steps(), (std::vector<int64_t>{20}));
+  auto anew = options(4);
+  anew.save_strategy = "steps";
+  anew.save_steps = 2;
+  anew.save_total_limit = 1;
+  std::vector<std::string> warnings;
+  const auto former = set_warning_sink([&](const std::string& text) { warnings.push_back(text); });
+  train(anew, task);
+  set_warning_sink(former);
+  EXPECT_EQ(saved_steps(), (std::vector<int64_t>{4}));
+  ASSERT_EQ(warnings.size(), 1);
+  EXPECT_NE(warnings[0].find("earlier run"), std::string::npos) << warnings[0];
+}
+
+TEST_F(TrainerTest, AFolderThatCannotBeWrittenIsToldBeforeTheFirstStep) {
+  std::ofstream(folder_.path() / "file") << "x";
+  auto blocked = options(3);
+  blocked.output_dir = (folder_.path() / "file").string();
+  ToyTask task;
+  int64_t steps = 0;
+  EXPECT_THROW(train(blocked, task, {.on_step = [&](const StepReport&) { ++steps; }}), IoError);
+  EXPECT_EQ(steps, 0);
 }
 
 TEST_F(TrainerTest, AFullDiskLosesNoEarlierCheckpoint) {
@@ -172,6 +222,7 @@ TEST_F(TrainerTest, TheEvaluationWeightsBatchesByTheirRows) {
   evaluating.per_device_eval_batch_size = 2;
   Trainer trainer(evaluating, {.train = toy_rows(4), .valid = toy_rows(5)}, task);
   EXPECT_NEAR(trainer.evaluate(), std::log(12.0), 1e-5);
+  EXPECT_FALSE(task.training()) << "nothing trains";
 }
 
 TEST_F(TrainerTest, WrongSettingsAreRefused) {
@@ -186,6 +237,15 @@ TEST_F(TrainerTest, WrongSettingsAreRefused) {
   wrong.resume_from_checkpoint = "true";
   EXPECT_THROW(train(wrong, task), NotFoundError);
   EXPECT_THROW(Trainer(options(1), {}, task), ConfigError);
+  wrong = options(1);
+  wrong.eval_strategy = wrong.save_strategy = "steps";
+  wrong.eval_steps = 4;
+  wrong.save_steps = 6;
+  EXPECT_NO_THROW(wrong.validate());
+  wrong.load_best_model_at_end = true;
+  EXPECT_THROW(wrong.validate(), ConfigError);
+  const Example nothing{.input_ids = {1, 2}, .labels = {1, kIgnoreLabel}};
+  EXPECT_THROW(Trainer(options(1), {.train = {nothing, nothing}}, task), ConfigError);
 }
 
 TEST_F(TrainerTest, TheStateFileReadsBack) {
