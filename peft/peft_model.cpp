@@ -102,12 +102,13 @@ void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
 
 LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const std::string& adapter,
                                    const LoadAdapterOptions& options) {
-  const StateDict tensors = read_adapter_weights(folder);
   const bool is_new = !tuner_->has(adapter);
+  std::optional<PeftConfig> config;
+  if (is_new) config = read_adapter_config(folder);
+  const StateDict tensors = read_adapter_weights(folder);
   if (is_new) {
-    PeftConfig config = read_adapter_config(folder);
-    if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
-    add_adapter(adapter, std::move(config), options.autocast_adapter_dtype);
+    if (bool* inference = config->shared().inference_mode) *inference = !options.is_trainable;
+    add_adapter(adapter, std::move(*config), options.autocast_adapter_dtype);
   }
   LoadResult result;
   try {
