@@ -22,7 +22,9 @@ constexpr const char* kPickleName = "adapter_model.bin";
 void make_folder(const fs::path& folder) {
   std::error_code error;
   if (fs::exists(folder, error) && !fs::is_directory(folder, error)) {
-    throw ConfigError(folder.string() + ": expected a folder to save in, got a file.");
+    throw ConfigError(folder.string() +
+                      ": expected a folder to save in, got a file. Name another "
+                      "place.");
   }
   fs::create_directories(folder, error);
   if (error) throw IoError(folder.string() + ": cannot make the folder: " + error.message() + ".");

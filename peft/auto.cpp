@@ -33,6 +33,7 @@ LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& ch
                      join_names(report.unexpected)));
   }
   model->eval();
+  model->set_name_or_path(checkpoint->path().string());
   return model;
 }
 

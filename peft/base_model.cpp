@@ -1,6 +1,7 @@
 #include "peft/base_model.h"
 
 #include "peft/adapter/site.h"
+#include "peft/base/warnings.h"
 #include "peft/models/common/language_model.h"
 #include "peft/tensor/module_kind.h"
 
@@ -10,12 +11,14 @@ namespace {
 constexpr const char* kHead = "lm_head";
 
 // The name of a head that has no weight of its own. The model computes with the shared tensor.
-class TiedHead final : public torch::nn::Module, public DeclaresWeightUse {
+class TiedHead final : public torch::nn::Module, public DeclaresWeightUse, public AdoptsWeight {
  public:
   explicit TiedHead(const at::Tensor& weight) {
     register_parameter("weight", weight, weight.requires_grad());
   }
   WeightUse weight_use() const override { return WeightUse::kLinear; }
+  void adopt_weight(const at::Tensor& weight) override { parameters_["weight"] = weight; }
+  const at::Tensor& weight() const { return parameters_["weight"]; }
 };
 
 template <typename Value>
@@ -41,7 +44,7 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   const Json& config = model->config();
   facts.is_pretrained = true;
   facts.model_type = config_value<std::string>(config, "model_type").value_or("custom");
-  facts.vocab_size = config_value<int64_t>(config, "vocab_size");
+  if (!model->name_or_path().empty()) facts.name_or_path = model->name_or_path();
   facts.input_embedding = first_embedding(tree);
   facts.output_head = kHead;
   const auto children = model->named_children();
@@ -53,12 +56,18 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
 }
 
 void release_base_model(const ModelTree& tree) {
-  if (!tree.native_root()) return;
-  const auto children = tree.native_root()->named_children();
-  const auto* head = children.find(kHead);
-  if (head != nullptr && std::dynamic_pointer_cast<TiedHead>(*head)) {
-    tree.native_root()->unregister_module(kHead);
-  }
+  auto* model = dynamic_cast<LanguageModelImpl*>(tree.native_root().get());
+  if (model == nullptr) return;
+  const auto children = model->named_children();
+  const auto* child = children.find(kHead);
+  const auto head = child ? std::dynamic_pointer_cast<TiedHead>(*child) : nullptr;
+  if (!head) return;
+  model->unregister_module(kHead);
+  if (head->weight().is_same(model->head_weight())) return;
+  warn(
+      "Input and output embeddings are no longer tied after merging. Setting "
+      "`tie_word_embeddings=False` in the model config.");
+  model->untie_head(head->weight());
 }
 
 }  // namespace peft

@@ -9,7 +9,8 @@ namespace peft {
 /// module `lm_head` that shares the weight, so that the head has its name, as in transformers.
 ModelFacts prepare_base_model(const ModelTree& tree);
 
-/// Takes that module out again.
+/// Takes that module out again. Where head and embedding have parted since (a copy of
+/// modules_to_save stayed), the model gets a head of its own, with a warning.
 void release_base_model(const ModelTree& tree);
 
 }  // namespace peft

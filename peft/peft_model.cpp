@@ -22,10 +22,15 @@ void warn_of_bad_name(const std::string& adapter, const Method& method) {
        "'. This may lead to reinitialization of the adapter weights during loading.");
 }
 
-void warn_of_missing(const LoadResult& result) {
-  if (result.missing.empty()) return;
-  warn("Found missing adapter keys while loading the checkpoint: " + join_names(result.missing) +
-       ".");
+void warn_of_differences(const LoadResult& result) {
+  if (!result.missing.empty()) {
+    warn("Found missing adapter keys while loading the checkpoint: " + join_names(result.missing) +
+         ".");
+  }
+  if (!result.unexpected.empty()) {
+    warn("Found keys in the checkpoint that the model has no place for: " +
+         join_names(result.unexpected) + ". They are ignored.");
+  }
 }
 
 }  // namespace
@@ -80,9 +85,9 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& folder,
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype});
-    warn_of_missing(tuner_->load_state(options.adapter_name, tensors));
+    warn_of_differences(tuner_->load_state(options.adapter_name, tensors));
   } catch (...) {
-    tuner_->unload();
+    tuner_->take_back_injection();
     release_base_model(tuner_->tree());
     throw;
   }
@@ -97,22 +102,23 @@ void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
 
 LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const std::string& adapter,
                                    const LoadAdapterOptions& options) {
-  const StateDict tensors = read_adapter_weights(folder);
   const bool is_new = !tuner_->has(adapter);
+  std::optional<PeftConfig> config;
+  if (is_new) config = read_adapter_config(folder);
+  const StateDict tensors = read_adapter_weights(folder);
   if (is_new) {
-    PeftConfig config = read_adapter_config(folder);
-    if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
-    add_adapter(adapter, std::move(config), options.autocast_adapter_dtype);
+    if (bool* inference = config->shared().inference_mode) *inference = !options.is_trainable;
+    add_adapter(adapter, std::move(*config), options.autocast_adapter_dtype);
   }
   LoadResult result;
   try {
     result = tuner_->load_state(adapter, tensors);
   } catch (...) {
-    if (is_new) tuner_->remove(adapter);
+    if (is_new) tuner_->take_back_injection();
     throw;
   }
   if (is_new && options.is_trainable) tuner_->set_requires_grad(adapter, true);
-  warn_of_missing(result);
+  warn_of_differences(result);
   if (!options.is_trainable) eval();
   return result;
 }
@@ -188,6 +194,7 @@ void PeftModel::train(bool on) { tuner_->tree().train(on); }
 void PeftModel::unload_adapters(bool merge, bool safe_merge,
                                 const std::vector<std::string>& adapters) {
   tuner_->verify();
+  tuner_->check_untying();
   if (merge) tuner_->merge(adapters, safe_merge);
   tuner_->unload();
   release_base_model(tuner_->tree());

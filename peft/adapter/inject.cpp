@@ -1,6 +1,7 @@
 // Tuner::inject: everything is checked and created first, then attached.
 
 #include <algorithm>
+#include <utility>
 
 #include "peft/adapter/matching.h"
 #include "peft/adapter/targets.h"
@@ -116,12 +117,19 @@ bool names_embedding(const std::vector<std::string>& names) {
   });
 }
 
+// As in Python a pattern is compared with the bare names.
+bool targets_embedding(const TargetModules& targets) {
+  if (targets.is_list()) return names_embedding(targets.names());
+  if (!targets.is_pattern()) return false;
+  const Regex pattern(targets.pattern(), Regex::Syntax::kPython, "target_modules");
+  return pattern.full_match("embed_tokens") || pattern.full_match("lm_head");
+}
+
 void warn_of_tied_weights(const SharedFields& fields, const ModelFacts& facts) {
   if (!facts.tied_head) return;
   const bool saved = fields.modules_to_save && *fields.modules_to_save &&
                      names_embedding(**fields.modules_to_save);
-  const TargetModules& targets = *fields.target_modules;
-  if (!saved && !(targets.is_list() && names_embedding(targets.names()))) return;
+  if (!saved && !targets_embedding(*fields.target_modules)) return;
   warn(
       "Model has `tie_word_embeddings=True` and a tied layer is part of the adapter, but "
       "`ensure_weight_tying` is not set to True. This can lead to complications, for example when "
@@ -160,7 +168,8 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
   if (config.peft_type() != method_.name) {
     throw ConfigError("adapter '" + adapter +
                       "': adapters of different methods cannot be combined: expected " +
-                      std::string(method_.name) + ", got " + config.peft_type() + ".");
+                      std::string(method_.name) + ", got " + config.peft_type() +
+                      ". Put it on a model of its own.");
   }
   config.validate();
   const bool has_bias = config.shared().bias && *config.shared().bias != "none";
@@ -168,27 +177,32 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
     if (has_bias && other.shared().bias && *other.shared().bias != "none") {
       throw ConfigError("adapter '" + adapter +
                         "': only one adapter may train biases: expected bias = 'none', got '" +
-                        *config.shared().bias + "' beside adapter '" + name + "'.");
+                        *config.shared().bias + "' beside adapter '" + name +
+                        "'. Set bias = 'none' in one of them.");
     }
   }
   Plan plan = make_plan(adapter, config, options);
-  const bool first = configs_.empty();
+  // Only the very first adapter is activated by itself; also after the last one was deleted.
+  const bool first = !started_;
   const bool inference = config.shared().inference_mode && *config.shared().inference_mode;
   try {
-    attach(plan, adapter);
+    attach(plan);
   } catch (...) {
     roll_back(plan, adapter);
     throw;
   }
+  last_injection_ = {
+      .adapter = adapter, .first = first, .sites = attachments_.size(), .saved = saved_.size()};
   configs_.emplace_back(adapter, std::move(config));
-  if (first) freeze_base();
+  if (first) last_injection_.frozen = freeze_base();
   for (Attachment& attachment : plan.created) attachments_.push_back(std::move(attachment));
   for (auto& saved : plan.saved) saved_.push_back(std::move(saved));
   for (Attachment& attachment : attachments_) {
     attachment.layer->set_enabled(enabled_);
     attachment.layer->slots().set_requires_grad(adapter, false);
   }
-  if (first || active_.empty()) {
+  started_ = true;
+  if (first) {
     set_active({adapter}, inference);
     mark_biases();
   } else {
@@ -221,7 +235,7 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
   }
   try {
     plan_sites(plan, matches.targeted, adapter, config, options);
-    plan_saved(plan, modules, adapter, fields);
+    plan_saved(plan, tree_.modules_with_duplicates(), adapter, fields);
   } catch (...) {
     roll_back(plan, adapter);
     throw;
@@ -252,7 +266,8 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
       plan.extended.push_back(attachment.layer.get());
     }
     if (known) continue;
-    for (FoundSite& found : sites_of(module)) {
+    const bool* fan_in = config.shared().fan_in_fan_out;
+    for (FoundSite& found : sites_of(module, fan_in != nullptr && *fan_in)) {
       settle_fan_in(config.shared(), found.site);
       const auto layer = method_.make_layer(found.site);
       layer->add(adapter, config, dtype_at(found.site));
@@ -282,13 +297,31 @@ void Tuner::plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules,
   }
 }
 
-void Tuner::attach(Plan& plan, const std::string&) {
+void Tuner::take_back_injection() {
+  const Injection last = std::exchange(last_injection_, {});
+  if (last.adapter.empty() || !has(last.adapter)) return;
+  std::erase_if(configs_, [&](const auto& entry) { return entry.first == last.adapter; });
+  std::erase(active_, last.adapter);
+  for (Attachment& attachment : attachments_) attachment.layer->remove(last.adapter);
+  for (const auto& saved : saved_) saved->remove(last.adapter);
+  for (size_t i = last.sites; i < attachments_.size(); ++i) detach_site(attachments_[i]);
+  for (size_t i = last.saved; i < saved_.size(); ++i) detach_saved(*saved_[i]);
+  attachments_.erase(attachments_.begin() + static_cast<ptrdiff_t>(last.sites), attachments_.end());
+  saved_.erase(saved_.begin() + static_cast<ptrdiff_t>(last.saved), saved_.end());
+  if (last.first) {
+    freeze_base();  // biases that the adapter let learn
+    started_ = false;
+  }
+  for (const at::Tensor& tensor : last.frozen) tensor.requires_grad_(true);
+}
+
+void Tuner::attach(Plan& plan) {
   for (Attachment& attachment : plan.created) {
     const FoundSite& found = attachment.found;
-    tag(found.weight, attachment.layer,
-        plan.shared.kinds(found.weight, call_kind(found.site.kind)));
-    attachment.layer->slots().attach(tree_.home(found.module));
     ++plan.attached_sites;
+    attachment.layer->slots().attach(tree_.home(found.module));
+    tag(found.weight, attachment.layer,
+        plan.shared.kinds(found.weight, found.module.name, call_kind(found.site.kind)));
   }
   for (auto& saved : plan.saved) {
     ++plan.attached_saved;
@@ -299,20 +332,21 @@ void Tuner::attach(Plan& plan, const std::string&) {
 void Tuner::roll_back(Plan& plan, const std::string& adapter) {
   for (TunerLayer* layer : plan.extended) layer->remove(adapter);
   for (SavedModule* saved : plan.saved_again) saved->remove(adapter);
-  for (size_t i = 0; i < plan.attached_sites; ++i) {
-    Attachment& attachment = plan.created[i];
-    untag(attachment.found.weight, *attachment.layer);
-    attachment.layer->slots().attach(nullptr);
-  }
+  for (size_t i = 0; i < plan.attached_sites; ++i) detach_site(plan.created[i]);
   for (size_t i = 0; i < plan.attached_saved; ++i) detach_saved(*plan.saved[i]);
 }
 
 void Tuner::attach_saved(SavedModule& saved, const SharedWeights& shared) {
+  saved.slots().attach(tree_.home(saved.module()));
   for (const SavedModule::Member& member : saved.members()) {
     tag(member.base, std::static_pointer_cast<Replacement>(member.replacement),
-        shared.kinds(member.base, call_kind(member.owner)));
+        shared.kinds(member.base, member.owner.name, call_kind(member.owner)));
   }
-  saved.slots().attach(tree_.home(saved.module()));
+}
+
+void Tuner::detach_site(Attachment& attachment) {
+  untag(attachment.found.weight, *attachment.layer);
+  attachment.layer->slots().attach(nullptr);
 }
 
 void Tuner::detach_saved(SavedModule& saved) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "peft/adapter/shared_weights.h"
 #include "peft/adapter/tuner.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -14,7 +15,7 @@ namespace {
   throw ConfigError("merge: " + parameter +
                     ": NaNs detected in the merged weights: expected finite "
                     "values, got NaN or infinity. The adapter " +
-                    adapter + " seems to be broken.");
+                    adapter + " seems to be broken. Merge another one, or train it anew.");
 }
 
 bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
@@ -33,7 +34,8 @@ std::vector<std::string> to_merge(const TunerLayer& layer, const std::vector<std
 void check_mergeable(const Attachment& attachment, const std::string& adapter) {
   const std::string obstacle = attachment.layer->merge_obstacle(adapter);
   if (obstacle.empty()) return;
-  throw UnsupportedError("merge: " + attachment.found.site.full_name() + ": " + obstacle + ".");
+  throw UnsupportedError("merge: " + attachment.found.site.full_name() + ": " + obstacle +
+                         ". Keep the adapter as it is, unmerged.");
 }
 
 // What safe merging promises: nothing is written before every result was seen to be finite.
@@ -50,6 +52,13 @@ void check_finite(const Attachment& attachment, const std::vector<std::string>& 
   }
 }
 
+// Whether Python rounds a change to the weight's type before it adds it. Elsewhere the sum is made
+// in the wider of both types.
+bool rounds_first(const Site& site) {
+  return site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kAttentionInput ||
+         site.kind == SiteKind::kAttentionOutput;
+}
+
 void apply(Attachment& attachment, const std::vector<std::string>& adapters, bool safe) {
   at::Tensor weight = base(attachment.found.weight).detach();
   at::Tensor bias =
@@ -61,7 +70,7 @@ void apply(Attachment& attachment, const std::vector<std::string>& adapters, boo
   }
   for (const std::string& adapter : adapters) {
     const at::Tensor delta = layer.delta_of(adapter, weight);
-    weight.add_(safe ? delta.to(weight.scalar_type()) : delta);
+    weight.add_(safe || rounds_first(layer.site()) ? delta.to(weight.scalar_type()) : delta);
     const at::Tensor bias_delta = layer.bias_delta_of(adapter);
     if (bias_delta.defined()) bias.add_(bias_delta);
     layer.merged_adapters().push_back(adapter);
@@ -117,35 +126,57 @@ bool Tuner::merged() const {
   });
 }
 
-void Tuner::unload() {
-  at::NoGradGuard no_grad;
+void Tuner::check_untying() const {
   const SharedWeights shared(tree_.modules());
   for (const auto& saved : saved_) {
+    if (saved->active().empty()) continue;
     for (const SavedModule::Member& member : saved->members()) {
-      if (saved->active().empty() || shared.owners(member.base).size() < 2) continue;
-      throw UnsupportedError("unload: " + member.replacement->parameter_name() +
-                             ": the copy of adapter '" + saved->active() +
-                             "' cannot take the place of a weight that is shared by " +
-                             join_names(shared.owners(member.base)) +
-                             ". Untie the model, or deactivate the adapter first.");
+      if (shared.owners(member.base).size() < 2) continue;
+      if (give_own_weight(member.owner, last_part(member.name), member.base, false)) continue;
+      throw UnsupportedError(
+          "unload: " + member.replacement->parameter_name() + ": the copy of adapter '" +
+          saved->active() + "' cannot take the place of a weight that is shared by " +
+          join_names(shared.owners(member.base)) +
+          ": expected Linear, Embedding or a class that implements peft::AdoptsWeight, got " +
+          class_name(member.owner) + ". Untie the model, or deactivate the adapter first.");
     }
   }
+}
+
+// In Python the copy itself takes the module's place: whoever shared the weight with it keeps the
+// former one, and the copy goes on learning.
+void Tuner::leave_copies() {
+  const SharedWeights shared(tree_.modules());
   for (const auto& saved : saved_) {
-    for (const SavedModule::Member& member : saved->members()) {
-      const at::Tensor copy = saved->copy_of(saved->active(), member.name);
-      if (copy.defined()) base(member.base).detach().copy_(copy);
-    }
+    const std::string adapter = saved->active();
     detach_saved(*saved);
+    for (const SavedModule::Member& member : saved->members()) {
+      const at::Tensor copy = saved->copy_of(adapter, member.name);
+      if (!copy.defined()) continue;
+      if (!member.is_buffer && shared.owners(member.base).size() > 1) {
+        give_own_weight(member.owner, last_part(member.name),
+                        copy.detach().requires_grad_(copy.requires_grad()));
+        continue;
+      }
+      base(member.base).detach().copy_(copy);
+      if (!member.is_buffer && member.base.is_leaf()) {
+        member.base.requires_grad_(copy.requires_grad());
+      }
+    }
   }
-  for (Attachment& attachment : attachments_) {
-    untag(attachment.found.weight, *attachment.layer);
-    attachment.layer->slots().attach(nullptr);
-  }
+}
+
+void Tuner::unload() {
+  at::NoGradGuard no_grad;
+  check_untying();
+  leave_copies();
+  for (Attachment& attachment : attachments_) detach_site(attachment);
   saved_.clear();
   attachments_.clear();
   configs_.clear();
   active_.clear();
   paused_.clear();
+  started_ = false;
 }
 
 }  // namespace peft

@@ -14,8 +14,7 @@ struct ModelFacts {
   std::string input_embedding = {};   // module name; empty: none known
   std::string output_head = {};       // module name; empty: none known
   bool tied_head = false;             // the head's weight is the embedding's
-  std::optional<int64_t> vocab_size = std::nullopt;
-  std::optional<std::string> name_or_path = std::nullopt;
+  std::optional<std::string> name_or_path = std::nullopt;  // where it was loaded from
 };
 
 }  // namespace peft

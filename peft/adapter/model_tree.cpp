@@ -61,7 +61,8 @@ void collect(const torch::nn::Module& module, const std::string& name, Seen& mod
 
 ModelTree::ModelTree(std::shared_ptr<torch::nn::Module> root)
     : native_(std::move(root)), home_root_(native_) {
-  if (!native_) throw ConfigError("model: it is empty: expected a module, got null.");
+  if (!native_)
+    throw ConfigError("model: it is empty: expected a module, got null. Construct it first.");
 }
 
 ModelTree::ModelTree(const torch::jit::Module& root)

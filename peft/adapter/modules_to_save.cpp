@@ -25,6 +25,27 @@ bool is_container(const ModuleEntry& module) {
          dynamic_cast<const torch::nn::ParameterDictImpl*>(native) != nullptr;
 }
 
+// Configs for classification name both usual heads, of which a model has one.
+bool is_usual_head(const std::string& name) { return name == "classifier" || name == "score"; }
+
+void warn_of_names_without_module(const std::vector<ModuleEntry>& modules,
+                                  const std::vector<std::string>& names) {
+  std::vector<std::string> parts, missed;
+  for (const ModuleEntry& module : modules) parts.push_back(last_part(module.name));
+  for (const std::string& name : names) {
+    const bool hit = std::any_of(modules.begin(), modules.end(), [&](const ModuleEntry& module) {
+      return !module.name.empty() && module.name.ends_with(name);
+    });
+    if (!hit && !is_usual_head(name)) missed.push_back(name);
+  }
+  if (missed.empty()) return;
+  std::string text = "modules_to_save: no module is called " + join_names(missed) +
+                     ": nothing is trained and saved for it.";
+  const auto close = closest_names(last_part(missed.front()), parts);
+  if (!close.empty()) text += " Closest names: " + join_names(close) + ".";
+  warn(text);
+}
+
 }  // namespace
 
 SavedModule::SavedModule(const ModuleEntry& module, const std::vector<ModuleEntry>& below)
@@ -40,7 +61,7 @@ SavedModule::SavedModule(const ModuleEntry& module, const std::vector<ModuleEntr
     const auto add_all = [&](const NamedTensors& tensors, bool is_buffer) {
       for (const auto& [name, tensor] : tensors) {
         members_.push_back({join_name(prefix, name), tensor, is_buffer, part,
-                            std::make_shared<SavedTensor>(join_name(part.name, name))});
+                            std::make_shared<SavedTensor>(join_name(part.name, name), is_buffer)});
       }
     };
     add_all(own_parameters(part), false);
@@ -98,6 +119,7 @@ void SavedModule::refresh() {
 
 std::vector<ModuleEntry> find_modules_to_save(const std::vector<ModuleEntry>& modules,
                                               const std::vector<std::string>& names) {
+  warn_of_names_without_module(modules, names);
   std::vector<ModuleEntry> found;
   std::vector<std::string> loose;
   for (const ModuleEntry& module : modules) {

@@ -14,13 +14,16 @@ namespace peft {
 /// the active adapter, or the base where none is active.
 class SavedTensor final : public Replacement {
  public:
-  explicit SavedTensor(std::string parameter_name) : parameter_name_(std::move(parameter_name)) {}
+  SavedTensor(std::string parameter_name, bool is_buffer)
+      : parameter_name_(std::move(parameter_name)), is_buffer_(is_buffer) {}
   at::Tensor current() const override { return current_; }
   const std::string& parameter_name() const override { return parameter_name_; }
+  bool is_buffer() const override { return is_buffer_; }
   void set_current(at::Tensor tensor) { current_ = std::move(tensor); }
 
  private:
   std::string parameter_name_;
+  bool is_buffer_;
   at::Tensor current_;
 };
 

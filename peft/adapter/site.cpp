@@ -48,13 +48,15 @@ std::optional<SiteKind> native_kind(const nn::Module& module) {
   return std::nullopt;
 }
 
+// GPT-2's layer, whichever library wrote it: transformers' class, and what people port it to.
+constexpr const char* kTransposedClass = "Conv1D";
+
 // "__torch__.torch.nn.modules.linear.___torch_mangle_3.Linear" is torch.nn's Linear.
 std::optional<SiteKind> script_kind(const torch::jit::Module& module) {
   const auto qualified = module.type()->name();
   if (!qualified) return std::nullopt;
   const std::string name = qualified->qualifiedName();
   const std::string kind = last_part(name);
-  if (kind == "Conv1D") return SiteKind::kTransposedLinear;
   if (name.find("torch.nn.modules.") == std::string::npos) return std::nullopt;
   if (kind == "Linear" || kind == "NonDynamicallyQuantizableLinear") return SiteKind::kLinear;
   if (kind == "Embedding") return SiteKind::kEmbedding;
@@ -64,16 +66,18 @@ std::optional<SiteKind> script_kind(const torch::jit::Module& module) {
 }
 
 std::optional<SiteKind> declared_kind(const ModuleEntry& module) {
-  return module.native ? native_kind(*module.native) : script_kind(*module.script);
+  const auto kind = module.native ? native_kind(*module.native) : script_kind(*module.script);
+  if (!kind && class_name(module) == kTransposedClass) return SiteKind::kTransposedLinear;
+  return kind;
 }
 
 // A class of the user's own that registers a matrix called `weight` is read as a linear layer.
-std::optional<SiteKind> kind_of(const ModuleEntry& module) {
+std::optional<SiteKind> kind_of(const ModuleEntry& module, bool fan_in_fan_out) {
   const auto kind = declared_kind(module);
   if (kind) return kind;
   const at::Tensor weight = parameter(module, "weight");
   if (module.native && weight.defined() && weight.dim() == 2 && module.native->children().empty()) {
-    return SiteKind::kLinear;
+    return fan_in_fan_out ? SiteKind::kTransposedLinear : SiteKind::kLinear;
   }
   return std::nullopt;
 }
@@ -186,8 +190,8 @@ std::vector<FoundSite> attention_sites(const ModuleEntry& module) {
 
 }  // namespace
 
-std::vector<FoundSite> sites_of(const ModuleEntry& module) {
-  const auto kind = kind_of(module);
+std::vector<FoundSite> sites_of(const ModuleEntry& module, bool fan_in_fan_out) {
+  const auto kind = kind_of(module, fan_in_fan_out);
   if (!kind) throw_unsupported_module(module);
   if (*kind == SiteKind::kAttentionInput) return attention_sites(module);
   return {make_site(module, "weight", *kind)};
@@ -200,6 +204,10 @@ bool is_linear(const ModuleEntry& module) {
 
 bool is_embedding(const ModuleEntry& module) {
   return declared_kind(module) == SiteKind::kEmbedding;
+}
+
+bool is_convolution(const ModuleEntry& module) {
+  return declared_kind(module) == SiteKind::kConvolution;
 }
 
 }  // namespace peft

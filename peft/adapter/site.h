@@ -46,16 +46,22 @@ struct FoundSite {
 };
 
 /// The sites of a targeted module: one, or two for a MultiheadAttention (the second in out_proj).
+/// A class called Conv1D, as that of GPT-2, stores its weight as [I, O]. A class of the user's own
+/// that registers a matrix `weight` and does not implement DeclaresWeightUse is taken for a linear
+/// layer; `fan_in_fan_out` tells how it stores the weight.
 ///
 /// Throws: UnsupportedError where the module is of a kind that takes no adapter, ConfigError for an
 /// attention with other widths of key and value and for a frozen scripted module.
 /// Source: dispatch_default in peft/tuners/lora/layer.py.
-std::vector<FoundSite> sites_of(const ModuleEntry& module);
+std::vector<FoundSite> sites_of(const ModuleEntry& module, bool fan_in_fan_out = false);
 
 /// True for modules that "all-linear" means: nn.Linear and transposed linear layers.
 bool is_linear(const ModuleEntry& module);
 
 /// True for modules that look rows up.
 bool is_embedding(const ModuleEntry& module);
+
+/// True for Conv1d, Conv2d and Conv3d.
+bool is_convolution(const ModuleEntry& module);
 
 }  // namespace peft

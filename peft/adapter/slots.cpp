@@ -90,11 +90,25 @@ void AdapterSlots::attach(const std::shared_ptr<torch::nn::Module>& home) {
   if (const auto former = home_.lock()) {
     for (const auto& [name, module] : slots_) former->unregister_module(name);
   }
-  home_ = home;
+  home_.reset();
   if (!home) return;
+  check_free(*home);
   for (const auto& [name, module] : slots_) {
     module->train(home->is_training());
     home->register_module(name, module);
+  }
+  home_ = home;
+}
+
+void AdapterSlots::check_free(const torch::nn::Module& home) const {
+  for (const auto& [name, module] : slots_) {
+    const bool taken = home.named_children().contains(name) ||
+                       home.named_parameters(false).contains(name) ||
+                       home.named_buffers(false).contains(name);
+    if (!taken) continue;
+    throw ConfigError("module of type " + home.name() + ": the name '" + name +
+                      "' is taken: expected it to be free for the adapter's parameters, got a "
+                      "member of the module. Rename that member, or do not target the module.");
   }
 }
 
@@ -131,7 +145,7 @@ void check_adapter_name(const std::string& adapter) {
   if (!adapter.empty() && adapter.find('.') == std::string::npos) return;
   throw ConfigError("adapter name '" + adapter +
                     "': it becomes a part of parameter names: expected a name without dots, got '" +
-                    adapter + "'.");
+                    adapter + "'. Choose another name.");
 }
 
 }  // namespace peft

@@ -43,6 +43,7 @@ class AdapterSlots {
   void remove(const std::string& adapter);
 
   /// Hangs the slots into `home` and keeps them there as they come and go; null takes them out.
+  /// Throws: ConfigError where `home` has a member of a slot's name; then they hang nowhere.
   void attach(const std::shared_ptr<torch::nn::Module>& home);
 
   std::vector<SlotTensor> tensors(const std::string& adapter) const;
@@ -59,6 +60,7 @@ class AdapterSlots {
     bool is_buffer;
   };
   std::shared_ptr<SlotModule> slot(const std::string& name);
+  void check_free(const torch::nn::Module& home) const;
 
   std::vector<std::pair<std::string, std::shared_ptr<SlotModule>>> slots_;
   std::vector<Entry> entries_;

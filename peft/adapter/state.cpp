@@ -159,7 +159,8 @@ LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensor
       throw MismatchError("adapter '" + adapter + "': tensor '" + name + "': expected shape " +
                           shape_text(found->second.sizes().vec()) + ", got " +
                           shape_text(tensor.sizes().vec()) +
-                          ". The adapter was made for another model or with another rank.");
+                          ". The adapter was made for another model or with another rank: "
+                          "compare its adapter_config.json with the model.");
     }
     copies.emplace_back(found->second, tensor);
     result.matched.push_back(name);

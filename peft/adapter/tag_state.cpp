@@ -72,7 +72,8 @@ at::Tensor changed_weight(const AdapterLayer& layer, const at::Tensor& whole, st
     throw MismatchError(std::string(op) + " on '" + layer.parameter_name() +
                         "': the adapter does not fit the weight: expected a change of shape " +
                         c10::str(weight.sizes()) + ", got " + c10::str(delta.sizes()) +
-                        ". The weight was resized after the adapter was put on it.");
+                        ". The weight was resized after the adapter was put on it: unload the "
+                        "adapter first.");
   }
   return weight + delta.to(weight.scalar_type());
 }

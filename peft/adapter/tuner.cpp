@@ -19,7 +19,7 @@ const PeftConfig& Tuner::config(const std::string& adapter) const {
     names.push_back(name);
   }
   throw NotFoundError("adapter '" + adapter + "' does not exist: expected one of " +
-                      join_names(names) + ".");
+                      join_names(names) + ". Add or load it first.");
 }
 
 PeftConfig& Tuner::config(const std::string& adapter) {
@@ -39,12 +39,16 @@ std::vector<std::string> Tuner::targeted_modules() const {
 }
 
 // Only adapters learn; the biases that a config names are let free again by mark_biases().
-void Tuner::freeze_base() {
+std::vector<at::Tensor> Tuner::freeze_base() {
+  std::vector<at::Tensor> frozen;
   for (const ModuleEntry& module : tree_.modules()) {
     for (const auto& [name, tensor] : own_parameters(module)) {
-      if (tensor.is_leaf()) tensor.requires_grad_(false);
+      if (!tensor.is_leaf() || !tensor.requires_grad()) continue;
+      tensor.requires_grad_(false);
+      frozen.push_back(tensor);
     }
   }
+  return frozen;
 }
 
 void Tuner::mark_biases() {

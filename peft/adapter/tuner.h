@@ -57,6 +57,10 @@ class Tuner {
   /// Throws: ConfigError, NoMatchError, UnsupportedError.
   void inject(const std::string& adapter, PeftConfig config, const InjectOptions& options = {});
 
+  /// Undoes the last injection, as if it had never been: for a caller that could not fill the
+  /// adapter with values. The base's parameters learn again where they did before.
+  void take_back_injection();
+
   /// Takes an adapter out. Where it was the only active one, the first of the others becomes
   /// active. Throws: NotFoundError; ConfigError where it is merged.
   void remove(const std::string& adapter);
@@ -84,9 +88,12 @@ class Tuner {
   void merge(const std::vector<std::string>& adapters = {}, bool safe = false);
   /// Puts the exact bytes from before the merge back.
   void unmerge();
+  /// Throws UnsupportedError where unload() would: to be asked before a merge that it follows.
+  void check_untying() const;
   bool merged() const;
   /// Takes everything out of the model. Copies of modules_to_save that are active stay, as in
-  /// Python.
+  /// Python; where such a weight was tied, the module gets one of its own.
+  /// Throws: UnsupportedError where a module cannot be untied; then nothing has changed.
   void unload();
 
   // State.
@@ -110,16 +117,24 @@ class Tuner {
  private:
   struct Plan;
   class FileNames;
+  struct Injection {
+    std::string adapter = {};  // empty: none, or it was taken back
+    bool first = false;
+    size_t sites = 0, saved = 0;          // how many there were before
+    std::vector<at::Tensor> frozen = {};  // parameters of the base that it froze
+  };
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
-  void attach(Plan& plan, const std::string& adapter);
+  void attach(Plan& plan);
   void roll_back(Plan& plan, const std::string& adapter);
   void attach_saved(SavedModule& saved, const SharedWeights& shared);
+  void detach_site(Attachment& attachment);
   void detach_saved(SavedModule& saved);
-  void freeze_base();
+  std::vector<at::Tensor> freeze_base();
+  void leave_copies();
   void mark_biases();
   void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
   std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;
@@ -131,10 +146,11 @@ class Tuner {
   const Method& method_;
   Configs configs_;
   std::vector<std::string> active_;
-  bool enabled_ = true;
+  bool enabled_ = true, started_ = false;
   std::vector<Attachment> attachments_;
   std::vector<std::unique_ptr<SavedModule>> saved_;
   std::vector<at::Tensor> paused_;  // trainable parameters while switched off
+  Injection last_injection_;
 };
 
 }  // namespace peft

@@ -32,7 +32,7 @@ const Method& find_method(std::string_view peft_type) {
     known.emplace_back(method->name);
   }
   throw UnsupportedError("peft_type: expected one of " + join_names(known) + ", got '" +
-                         std::string(peft_type) + "'.");
+                         std::string(peft_type) + "'. Convert the adapter with Python PEFT.");
 }
 
 PeftConfig parse_config(const Json& object, std::string_view where) {
@@ -41,7 +41,12 @@ PeftConfig parse_config(const Json& object, std::string_view where) {
                       ": expected a JSON object with the key peft_type, got none. Is this the "
                       "configuration of an adapter?");
   }
-  return find_method(object["peft_type"].get<std::string>()).parse(object, where);
+  const std::string peft_type = object["peft_type"].get<std::string>();
+  try {
+    return find_method(peft_type).parse(object, where);
+  } catch (const UnsupportedError& error) {
+    throw UnsupportedError(std::string(where) + ": " + error.what());
+  }
 }
 
 }  // namespace peft

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 namespace peft {
 
 /// What the registered parameter `weight` of a module is used for.
@@ -16,6 +18,15 @@ class DeclaresWeightUse {
  public:
   virtual ~DeclaresWeightUse() = default;
   virtual WeightUse weight_use() const = 0;
+};
+
+/// Implemented by module classes that can trade their registered parameter `weight`, which they
+/// share with another module, for one of their own. libtorch's Linear and Embedding need not.
+class AdoptsWeight {
+ public:
+  virtual ~AdoptsWeight() = default;
+  /// `weight`: a leaf of the same shape and dtype. The former tensor is not written to.
+  virtual void adopt_weight(const at::Tensor& weight) = 0;
 };
 
 }  // namespace peft

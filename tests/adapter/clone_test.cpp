@@ -4,6 +4,8 @@
 #include <torch/script.h>
 #include <torch/torch.h>
 
+#include <sstream>
+
 #include "peft/adapter/slots.h"
 #include "peft/tensor/tag_key.h"
 #include "tests/support/fake_adapter.h"
@@ -60,6 +62,22 @@ TEST(Clone, LeavesTheModelAsItWasWhereItCannotBeCloned) {
   auto names = net->named_parameters().keys();
   EXPECT_ANY_THROW(peft::clone(net));
   EXPECT_EQ(net->named_parameters().keys(), names);
+}
+
+TEST(Clone, FilesOfPlainAndAdaptedModulesMeetLoudlyOrLoadTheBase) {
+  Net net, plain;
+  auto layer = put_lora(net->first->weight);
+  AdapterSlots slots;
+  slots.add("lora_A", "default", "weight", layer->a);
+  slots.attach(net->first.ptr());
+  std::stringstream of_plain, of_adapted;
+  torch::save(plain, of_plain);
+  torch::save(net, of_adapted);
+  const auto saved = base(net->first->weight).detach().clone();
+  EXPECT_ANY_THROW(torch::load(net, of_plain)) << "No such serialized submodule: 'lora_A'";
+  EXPECT_TRUE(carries(net->first->weight, *layer));
+  torch::load(plain, of_adapted);
+  EXPECT_TRUE(at::equal(plain->first->weight, saved));
 }
 
 TEST(Clone, OfTheModuleAloneSharesTheAdapter) {

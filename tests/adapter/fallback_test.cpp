@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <cstring>
 #include <functional>
 #include <map>
+#include <sstream>
 #include <string>
 
 #include "peft/base/error.h"
@@ -343,6 +345,38 @@ TEST(Fallback, ShallowCopiesSeeTheAdapter) {
   EXPECT_LT(far(at::linear(x, w.tensor_data()), want), kTolerance);
   EXPECT_LT(far(at::linear(x, w.detach() * 2), want * 2), kTolerance);
   EXPECT_LT(far(at::linear(x, w.detach().clone()), want), kTolerance);
+}
+
+TEST(Fallback, QuantisingAWeightQuantisesWhatTheModelSees) {
+  torch::NoGradGuard none;
+  auto w = numbers({6, 8});
+  auto layer = put_lora(w);
+  auto want = base(w) + layer->delta(w);
+  auto quantised = at::quantize_per_tensor(w, .05, 0, at::kQInt8);
+  EXPECT_TRUE(at::equal(quantised.dequantize(),
+                        at::quantize_per_tensor(want, .05, 0, at::kQInt8).dequantize()));
+}
+
+TEST(Fallback, WhatReadsMemoryReadsTheBase) {
+  torch::NoGradGuard none;
+  auto w = numbers({2, 3}), copy = w.clone();
+  put_lora(w);
+  EXPECT_EQ(std::memcmp(w.data_ptr(), copy.data_ptr(), copy.nbytes()), 0);
+  EXPECT_EQ((w.accessor<float, 2>()[1][2]), (copy.accessor<float, 2>()[1][2]));
+  std::ostringstream ours, plain;
+  ours << w, plain << copy;
+  EXPECT_EQ(ours.str(), plain.str());
+}
+
+TEST(Fallback, AnOperatorThatFailsOnThePlainWeightFailsOnTheTaggedOne) {
+  torch::NoGradGuard none;
+  auto& x = in().x2;
+  auto w = numbers({6, 8}), plain = w.clone();
+  put_lora(w);
+  EXPECT_ANY_THROW(at::mkldnn_linear(x, plain));
+  EXPECT_ANY_THROW(at::mkldnn_linear(x, w));
+  EXPECT_ANY_THROW(at::linear(torch::ones({2, 7}), plain));
+  EXPECT_ANY_THROW(at::linear(torch::ones({2, 7}), w));
 }
 
 TEST(Fallback, AnAdapterThatDependsOnItsInputIsReadByFastRoadsOnly) {

@@ -218,6 +218,32 @@ TEST(GradientGuard, VmapSeesTheAdapter) {
   EXPECT_LT(far(got[2], stacked * merged.slice(0, 0, 5)), 1e-4);
 }
 
+TEST(GradientGuard, AStackOfTaggedWeightsUnderVmapSeesEachAdapter) {
+  torch::NoGradGuard none;
+  Pair one, two;
+  auto stack = at::stack({one.w, two.w}), merged = at::stack({one.merged(), two.merged()});
+  auto level = at::functorch::initAndPushDynamicLayer(
+      at::functorch::TransformType::Vmap, c10::SymInt(2), at::functorch::RandomnessType::Error);
+  auto y = at::linear(one.x, at::functorch::makeBatched(stack, 0, level));
+  auto got = at::functorch::maybeGetBatchedImpl(y)->value();
+  at::functorch::popDynamicLayerAndDeleteMetadata();
+  EXPECT_LT(far(got, at::stack({at::linear(one.x, merged[0]), at::linear(one.x, merged[1])})),
+            1e-4);
+}
+
+TEST(GradientGuard, AnInferenceTensorAsWeightIsRefusedAsByAnyModule) {
+  Tensor w, plain;
+  {
+    c10::InferenceMode guard;
+    w = torch::randn({8, 8});
+    plain = w.clone();
+    put_lora(w);
+  }
+  auto x = torch::randn({5, 8}).requires_grad_(true);
+  EXPECT_ANY_THROW(at::linear(x, plain).sum().backward());
+  EXPECT_ANY_THROW(at::linear(x, w).sum().backward());
+}
+
 template <typename Make>
 void expect_same_training(Make make_optimiser) {
   Pair p(true);

@@ -65,6 +65,24 @@ TEST(Tag, CarriesTellsWhetherTheEntryIsStillThere) {
   EXPECT_FALSE(carries(l->weight, *layer));
 }
 
+// What stays silent, with the cure that docs/tagged-weight.md names.
+TEST(Tag, WhatLibtorchDoesBehindTheTagIsAsDocumented) {
+  torch::NoGradGuard none;
+  auto x = torch::randn({5, 8});
+  torch::nn::Linear l(torch::nn::LinearOptions(8, 6).bias(false)), other(8, 6), third(8, 6);
+  auto layer = put_lora(l->weight);
+  other->weight.set_data(l->weight);
+  EXPECT_TRUE(is_tagged(other->weight));
+  third->weight.set_data(base(l->weight));
+  EXPECT_FALSE(is_tagged(third->weight));
+  EXPECT_TRUE(at::equal(third->weight, base(l->weight)));
+
+  auto registered = l->weight;
+  l->weight = torch::zeros({6, 8});
+  EXPECT_TRUE(carries(registered, *layer)) << "the registered tensor keeps its adapter";
+  EXPECT_EQ(l(x).abs().sum().item<double>(), 0) << "the layer reads the other one";
+}
+
 TEST(Tag, BaseIsTheSameBytesAndEffectiveIsWhatTheModelSees) {
   auto w = torch::randn({6, 8}).requires_grad_(true);
   auto untagged = torch::randn({2});

@@ -111,6 +111,53 @@ TEST(Tuner, SavedCopyOfATiedHeadLeavesTheEmbeddingAlone) {
   EXPECT_TRUE(at::equal(net->embed(ids), base(net->embed->weight)));
 }
 
+TEST(Tuner, UnloadGivesAModuleThatLeavesATieAWeightOfItsOwn) {
+  torch::manual_seed(0);
+  for (const char* saved : {"head", "embed"}) {
+    SCOPED_TRACE(saved);
+    Tied net;
+    const at::Tensor ids = torch::arange(7), shared = net->embed->weight;
+    const at::Tensor before = shared.detach().clone();
+    const auto tuner = tuner_of(net.ptr());
+    tuner->inject("default", LoraConfig{.target_modules = {"body"},
+                                        .modules_to_save = std::vector<std::string>{saved},
+                                        .init_lora_weights = false});
+    {
+      at::NoGradGuard no_grad;
+      tuner->state("default").at(std::string("base_model.model.") + saved + ".weight").mul_(2.0);
+    }
+    tuner->merge();
+    const at::Tensor want = net->forward(ids).detach();
+    tuner->unload();
+    EXPECT_TRUE(at::allclose(net->forward(ids), want, 1e-5, 1e-6));
+    EXPECT_TRUE(at::equal(shared, before)) << "who keeps the tie keeps the weight";
+    EXPECT_FALSE(net->embed->weight.is_same(net->head->weight));
+    const auto named = net->named_parameters();
+    EXPECT_TRUE(named["embed.weight"].is_same(net->embed->weight)) << "what is read is registered";
+    EXPECT_TRUE(named["head.weight"].is_same(net->head->weight));
+  }
+}
+
+TEST(Tuner, UnloadRefusesATieThatItCannotUndoAndChangesNothing) {
+  struct Custom : torch::nn::Module {
+    explicit Custom(const at::Tensor& weight) { register_parameter("weight", weight); }
+  };
+  auto net = std::make_shared<torch::nn::Module>();
+  auto embed = net->register_module("embed", torch::nn::Embedding(7, 4));
+  net->register_module("body", torch::nn::Linear(4, 4));
+  net->register_module("custom", std::make_shared<Custom>(embed->weight));
+  const auto tuner = tuner_of(net);
+  tuner->inject("default", LoraConfig{.target_modules = {"body"},
+                                      .modules_to_save = std::vector<std::string>{"custom"}});
+  const auto names = parameter_names(*net);
+  EXPECT_THROW(tuner->check_untying(), UnsupportedError);
+  EXPECT_THROW(tuner->unload(), UnsupportedError);
+  EXPECT_EQ(parameter_names(*net), names);
+  EXPECT_NO_THROW(tuner->verify());
+  tuner->set_active({});
+  EXPECT_NO_THROW(tuner->unload());
+}
+
 TEST(Tuner, MergeUnmergeRestoresTheBytesOfABfloat16Base) {
   torch::manual_seed(0);
   torch::nn::Sequential net(torch::nn::Linear(8, 8));

@@ -1,6 +1,6 @@
 """Writes tests/front/golden: adapters that Python PEFT saved, with what the model then computes.
 
-Made with torch 2.11.0, peft 0.21.2, safetensors; seed 0. Run: python tests/front/golden.py
+Made with torch 2.11.0, peft 0.21.2, transformers 5.17.0, safetensors; seed 0. Run: python tests/front/golden.py
 Each folder is an adapter as save_pretrained leaves it, and run.safetensors holds `output`, `merged`,
 `grad.<key>` (of output.square().sum()), and `after.<key>` (after three SGD steps).
 """
@@ -12,6 +12,7 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 OUT = pathlib.Path(__file__).parent / "golden"
 
@@ -52,6 +53,19 @@ class Images(nn.Module):
         return self.head(h.mean((2, 3, 4)))
 
 
+class Transposed(nn.Module):
+    """GPT-2's layers, whose weights are stored as [in, out]."""
+
+    def __init__(self):
+        super().__init__()
+        self.c_attn = Conv1D(6, 8)
+        self.c_proj = Conv1D(8, 6)
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.out(self.c_proj(torch.relu(self.c_attn(x))))
+
+
 CASES = {
     "all_kinds": (Zoo, dict(r=3, lora_alpha=5, target_modules=["emb", "lin1", "attn", "conv"])),
     "patterns": (Zoo, dict(r=4, lora_alpha=6, target_modules=["lin1", "conv", "classifier"],
@@ -65,7 +79,16 @@ CASES = {
     # Without out_proj: Python puts an adapter on it that its attention never reads.
     "all_linear": (Zoo, dict(r=2, target_modules="all-linear", exclude_modules=["out_proj"])),
     "scripted": (Zoo, dict(r=3, target_modules=["emb", "lin1", "conv"])),
+    # fan_in_fan_out is set right by the layers themselves: true here, and false again by `out`.
+    "transposed": (Transposed, dict(r=3, lora_alpha=5, target_modules=["c_attn", "c_proj"])),
+    "transposed_and_linear": (Transposed, dict(r=2, lora_alpha=1, target_modules="all-linear",
+                                                 bias="lora_only")),
     "images": (Images, dict(r=4, target_modules=["conv1", "conv2", "conv3", "head"])),
+}
+INPUTS = {
+    Zoo: lambda: torch.randint(0, 11, (3, 5)),
+    Images: lambda: torch.randn(2, 4, 6, 6),
+    Transposed: lambda: torch.randn(2, 4, 8),
 }
 # Small: with steps of 0.05 one case turned a change of 1e-6 into 0.09, in Python alone.
 LEARNING_RATE = 0.005
@@ -122,7 +145,7 @@ def main():
         folder = OUT / name
         folder.mkdir(parents=True)
         base_state = {k: v.clone() for k, v in base.state_dict().items()}
-        x = torch.randint(0, 11, (3, 5)) if net is Zoo else torch.randn(2, 4, 6, 6)
+        x = INPUTS[net]()
         if name == "scripted":
             torch.jit.save(torch.jit.script(base), folder / "module.pt")
         model = get_peft_model(base, LoraConfig(**options))
@@ -148,6 +171,8 @@ def main():
         tensors[adapter] = model(x).detach()
     save_file(base_state, folder / "base.safetensors")
     save_file(tensors, folder / "run.safetensors")
+    layers = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 4))
+    torch.jit.save(torch.jit.script(layers), OUT / "scripted_layers.pt")
     (OUT / "cases.json").write_text(json.dumps(sorted(CASES), indent=1) + "\n")
 
 

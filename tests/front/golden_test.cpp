@@ -6,11 +6,12 @@
 
 #include <set>
 
-#include "peft/adapter/tag.h"
 #include "peft/adapter_folder.h"
-#include "peft/base/json_text.h"
+#include "peft/base/warnings.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/peft_model.h"
+#include "peft/tensor/module_kind.h"
+#include "tests/front/golden_run.h"
 #include "tests/front/support.h"
 
 namespace peft {
@@ -18,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 namespace nn = torch::nn;
-using test::TemporaryFolder;
+using namespace test;  // NOLINT: what the golden tests share
 
 struct ZooImpl : nn::Module {
   ZooImpl() {
@@ -62,9 +63,48 @@ struct ImagesImpl : nn::Module {
 };
 TORCH_MODULE(Images);
 
-fs::path golden(const std::string& name) {
-  return fs::path(PEFT_SOURCE_DIR) / "tests/front/golden" / name;
-}
+// As people port GPT-2's layer: found by the name of its class.
+struct Conv1DImpl : nn::Module {
+  Conv1DImpl(int64_t out, int64_t in) : out(out) {
+    weight = register_parameter("weight", torch::zeros({in, out}));
+    bias = register_parameter("bias", torch::zeros({out}));
+  }
+  at::Tensor forward(const at::Tensor& x) {
+    auto shape = x.sizes().vec();
+    shape.back() = out;
+    return torch::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
+  }
+  int64_t out;
+  at::Tensor weight, bias;
+};
+TORCH_MODULE(Conv1D);
+
+// The same under a name that says nothing: it has to be told.
+struct SilentImpl : Conv1DImpl {
+  using Conv1DImpl::Conv1DImpl;
+};
+struct DeclaredImpl : Conv1DImpl, DeclaresWeightUse {
+  using Conv1DImpl::Conv1DImpl;
+  WeightUse weight_use() const override { return WeightUse::kTransposedLinear; }
+};
+
+template <typename Layer>
+struct TransposedImpl : nn::Module {
+  TransposedImpl() {
+    c_attn = register_module("c_attn", std::make_shared<Layer>(6, 8));
+    c_proj = register_module("c_proj", std::make_shared<Layer>(8, 6));
+    out = register_module("out", nn::Linear(8, 3));
+  }
+  at::Tensor forward(const at::Tensor& x) {
+    return out(c_proj->forward(torch::relu(c_attn->forward(x))));
+  }
+  std::shared_ptr<Layer> c_attn, c_proj;
+  nn::Linear out{nullptr};
+};
+template <typename Layer>
+struct Transposed : nn::ModuleHolder<TransposedImpl<Layer>> {
+  using nn::ModuleHolder<TransposedImpl<Layer>>::ModuleHolder;
+};
 
 template <typename Net>
 Net base_net(const std::string& name) {
@@ -77,81 +117,6 @@ Net base_net(const std::string& name) {
   return net;
 }
 
-void expect_close(const at::Tensor& ours, const at::Tensor& python, const std::string& what) {
-  ASSERT_EQ(ours.sizes(), python.sizes()) << what;
-  const double scale = std::max(1.0, python.abs().max().item<double>());
-  EXPECT_LT((ours.detach() - python).abs().max().item<double>(), 2e-5 * scale) << what;
-}
-
-// Gradients under the keys of the file, found by the identity of the memory.
-std::map<std::string, at::Tensor> gradients(PeftModel& model) {
-  std::map<const void*, at::Tensor> by_data;
-  for (auto& [name, tensor] : model.trainable_parameters()) {
-    by_data[base(tensor).data_ptr()] = tensor.grad();
-  }
-  std::map<std::string, at::Tensor> found;
-  for (const auto& [key, tensor] : model.state_dict()) {
-    if (by_data.contains(tensor.data_ptr())) found[key] = by_data[tensor.data_ptr()];
-  }
-  return found;
-}
-
-template <typename Model, typename Forward>
-void expect_training_like_python(Model& model, const StateDict& run, Forward forward) {
-  const at::Tensor x = run.at("input");
-  expect_close(forward(x), run.at("output"), "output");
-  if (run.contains("merged")) {
-    const at::Tensor before = forward(x).detach();
-    model.merge_adapter();
-    expect_close(forward(x), run.at("merged"), "merged");
-    model.unmerge_adapter();
-    EXPECT_TRUE(at::equal(forward(x), before)) << "unmerge must restore the bytes";
-  }
-  forward(x).square().sum().backward();
-  const auto grads = gradients(model);
-  EXPECT_FALSE(grads.empty());
-  for (const auto& [key, grad] : grads) {
-    ASSERT_TRUE(grad.defined()) << key;
-    expect_close(grad, run.at("grad." + key), "gradient of " + key);
-  }
-  torch::optim::SGD sgd(
-      [&] {
-        std::vector<at::Tensor> list;
-        for (auto& [name, tensor] : model.trainable_parameters()) list.push_back(tensor);
-        return list;
-      }(),
-      torch::optim::SGDOptions(0.005));
-  for (int step = 0; step < 3; ++step) {
-    sgd.zero_grad();
-    forward(x).square().sum().backward();
-    sgd.step();
-  }
-  for (const auto& [key, tensor] : model.state_dict()) {
-    expect_close(tensor, run.at("after." + key), "after three steps " + key);
-  }
-}
-
-std::set<std::string> keys(const StateDict& state) {
-  const auto names = state.names();
-  return {names.begin(), names.end()};
-}
-
-// The files: same keys, same config but for the order of sets and the names of the base's class.
-void expect_same_files(const PeftModel& model, const std::string& name) {
-  const TemporaryFolder folder("golden_" + name);
-  model.save_pretrained(folder.path());
-  EXPECT_EQ(keys(read_adapter_weights(folder.path())), keys(read_adapter_weights(golden(name))));
-  Json ours = read_json_file(folder.path() / "adapter_config.json");
-  Json python = read_json_file(golden(name) / "adapter_config.json");
-  for (Json* config : {&ours, &python}) {
-    config->erase("auto_mapping");
-    for (const char* key : {"target_modules", "exclude_modules"}) {
-      if ((*config)[key].is_array()) std::sort((*config)[key].begin(), (*config)[key].end());
-    }
-  }
-  EXPECT_EQ(dump_json(ours), dump_json(python));
-}
-
 class ZooCase : public testing::TestWithParam<const char*> {};
 
 TEST_P(ZooCase, ComputesTrainsAndSavesAsPythonDoes) {
@@ -159,7 +124,7 @@ TEST_P(ZooCase, ComputesTrainsAndSavesAsPythonDoes) {
   const StateDict run = formats::SafetensorsFile(golden(name) / "run.safetensors").load_all();
   auto model =
       PeftModel::from_pretrained(base_net<Zoo>(name), golden(name), {.is_trainable = true});
-  expect_same_files(model, name);
+  expect_same_files(model, golden(name));
   expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
 }
 
@@ -172,9 +137,42 @@ TEST(Golden, ConvolutionsComputeTrainAndSaveAsPythonDoes) {
   const StateDict run = formats::SafetensorsFile(golden("images") / "run.safetensors").load_all();
   auto model = PeftModel::from_pretrained(base_net<Images>("images"), golden("images"),
                                           {.is_trainable = true});
-  expect_same_files(model, "images");
+  expect_same_files(model, golden("images"));
   expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
   EXPECT_THROW(model.merge_adapter(), UnsupportedError);
+}
+
+template <typename Layer>
+void expect_transposed(const std::string& name, const std::vector<std::string>& expected_warnings) {
+  SCOPED_TRACE(name);
+  const StateDict run = formats::SafetensorsFile(golden(name) / "run.safetensors").load_all();
+  std::vector<std::string> warnings;
+  const auto former = set_warning_sink([&](const std::string& text) { warnings.push_back(text); });
+  auto model = PeftModel::from_pretrained(base_net<Transposed<Layer>>(name), golden(name),
+                                          {.is_trainable = true});
+  set_warning_sink(former);
+  EXPECT_EQ(warnings, expected_warnings);
+  expect_same_files(model, golden(name));
+  expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
+}
+
+TEST(Golden, TransposedLinearLayersComputeTrainAndSaveAsPythonDoes) {
+  expect_transposed<Conv1DImpl>("transposed", {});
+  expect_transposed<DeclaredImpl>("transposed", {});
+  expect_transposed<SilentImpl>("transposed", {});  // its config says fan_in_fan_out
+  expect_transposed<Conv1DImpl>(
+      "transposed_and_linear",
+      {"fan_in_fan_out is set to False but the target module 'c_attn' is a `Conv1D`. Setting "
+       "fan_in_fan_out to True.",
+       "fan_in_fan_out is set to True but the target module 'out' is a `Linear`. Setting "
+       "fan_in_fan_out to False."});
+}
+
+TEST(Golden, AllLinearMeansTransposedLayersToo) {
+  Transposed<Conv1DImpl> net;
+  auto model = get_peft_model(net, LoraConfig{.target_modules = "all-linear"});
+  EXPECT_EQ(model.tuner().targeted_modules(),
+            (std::vector<std::string>{"c_attn", "c_proj", "out"}));
 }
 
 TEST(Golden, NamedAdaptersComeFromSubfoldersAndAddUp) {
@@ -203,7 +201,7 @@ TEST(Golden, TorchScriptModulesComputeAndTrainAsPythonDoes) {
   auto module = torch::jit::load((golden("scripted") / "module.pt").string());
   auto model = PeftModel::from_pretrained(module, golden("scripted"), {.is_trainable = true});
   const auto forward = [&](const at::Tensor& x) { return model->forward({x}).toTensor(); };
-  expect_same_files(model, "scripted");
+  expect_same_files(model, golden("scripted"));
   expect_training_like_python(model, run, forward);
   const at::Tensor x = run.at("input");
   model.eval();

@@ -123,6 +123,9 @@ void warn_of_ignored(const LoraConfig& config) {
     warn(std::string("LoraConfig: `") + field + "` is ignored where `init_lora_weights` is not '" +
          init + "'.");
   };
+  if (config.qalora_group_size != LoraConfig().qalora_group_size) {
+    warn("LoraConfig: `qalora_group_size` is ignored where `use_qalora` is false.");
+  }
   if (truthy(config.loftq_config)) ignored("loftq_config", "loftq");
   if (config.eva_config != nullptr) ignored("eva_config", "eva");
   if (config.corda_config != nullptr) ignored("corda_config", "corda");

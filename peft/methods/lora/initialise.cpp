@@ -77,12 +77,14 @@ LoraAdapter new_adapter(const LoraConfig& config, const Site& site) {
       pattern_value(config.alpha_pattern, name, config.lora_alpha, "alpha_pattern");
   if (rank <= 0) {
     throw ConfigError("target module '" + name + "': r: expected a positive integer, got " +
-                      std::to_string(rank) + ".");
+                      std::to_string(rank) +
+                      ". Set r, or the entry of rank_pattern, to 1 or more.");
   }
   if (site.kind == SiteKind::kConvolution) check_convolution(site, rank);
   if (config.lora_bias && site.kind == SiteKind::kEmbedding) {
-    throw ConfigError("target module '" + name +
-                      "': lora_bias: expected false for an embedding, got true.");
+    throw ConfigError(
+        "target module '" + name +
+        "': lora_bias: expected false for an embedding, got true. Leave the embedding out.");
   }
   if (config.lora_bias && !site.has_bias) {
     warn(name + ": `lora_bias=True` was passed but the targeted layer of type " +

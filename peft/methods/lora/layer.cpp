@@ -23,13 +23,17 @@ SlotNames slot_names(SiteKind kind) {
   return {"lora_A", "lora_B", "weight"};
 }
 
-// B A for convolutions: A's kernel, mixed by B's 1x1 kernel. [O, I, *k]
-Tensor convolution_delta(const LoraAdapter& adapter) {
-  const Tensor a = adapter.a.flatten(1);  // [R, I·k]
-  const Tensor b = adapter.b.flatten(1);  // [O, R]
+// s B A. [O, I]; for convolutions A's kernel, mixed by B's 1x1 kernel: [O, I, *k]. As in Python
+// adapters in half precision are multiplied in float32 on the CPU and rounded once.
+Tensor scaled_product(const LoraAdapter& adapter) {
+  const auto dtype = adapter.b.scalar_type();
+  const bool half = dtype == at::kHalf || dtype == at::kBFloat16;
+  const auto working = adapter.b.is_cpu() && half ? at::kFloat : dtype;
+  const Tensor a = adapter.a.flatten(1).to(working);  // [R, I·k]
+  const Tensor b = adapter.b.flatten(1).to(working);  // [O, R]
   auto shape = adapter.a.sizes().vec();
   shape[0] = b.size(0);
-  return at::mm(b, a).view(shape);
+  return (at::mm(b, a) * adapter.scaling).to(dtype).view(shape);
 }
 
 Tensor convolve(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
@@ -117,17 +121,15 @@ Tensor LoraLayer::delta_of(const std::string& name, const Tensor&) const {
   switch (site().kind) {
     case SiteKind::kEmbedding:
     case SiteKind::kTransposedLinear:
-      return at::mm(adapter.b, adapter.a).t() * adapter.scaling;
-    case SiteKind::kConvolution:
-      return convolution_delta(adapter) * adapter.scaling;
+      return scaled_product(adapter).t();
     case SiteKind::kAttentionOutput: {
       // Python folds this one in twice, the second time behind autograd's back: files that were
       // trained there mean that.
-      const Tensor once = at::mm(adapter.b, adapter.a) * adapter.scaling;
+      const Tensor once = scaled_product(adapter);
       return once + once.detach();
     }
     default:
-      return at::mm(adapter.b, adapter.a) * adapter.scaling;
+      return scaled_product(adapter);
   }
 }
 

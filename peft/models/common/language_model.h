@@ -3,6 +3,7 @@
 #include <torch/nn/module.h>
 
 #include <string>
+#include <utility>
 
 #include "peft/base/json.h"
 #include "peft/models/common/kv_cache.h"
@@ -38,6 +39,10 @@ class LanguageModelImpl : public torch::nn::Module {
   /// The weight of the head, [V, hidden]; tagged where an adapter or replacement is on it.
   virtual at::Tensor head_weight() const = 0;
 
+  /// Gives a head that was the embedding a module `lm_head` of its own, as in a model that was made
+  /// with tie_word_embeddings = false; config() says so from then on.  weight [V, hidden]
+  virtual void untie_head(const at::Tensor& weight) = 0;
+
   /// Token ids to vectors, adapters included.  ids [B, T] -> [B, T, hidden].
   virtual at::Tensor embed(const at::Tensor& ids) = 0;
 
@@ -59,6 +64,13 @@ class LanguageModelImpl : public torch::nn::Module {
   /// token before it; computed in chunks, so that the logits of a whole batch never exist.
   ///   labels [B, T] int64 -> scalar float32
   at::Tensor loss_sum(const LanguageModelInput& input, const at::Tensor& labels);
+
+  /// Where the model was loaded from, which the files of its adapters tell; empty: nowhere.
+  const std::string& name_or_path() const { return name_or_path_; }
+  void set_name_or_path(std::string path) { name_or_path_ = std::move(path); }
+
+ private:
+  std::string name_or_path_;
 };
 using LanguageModel = std::shared_ptr<LanguageModelImpl>;
 

@@ -94,6 +94,18 @@ at::Tensor LlamaForCausalLMImpl::head_weight() const {
   return lm_head ? lm_head->weight : model->embed_tokens->weight;
 }
 
+void LlamaForCausalLMImpl::untie_head(const at::Tensor& weight) {
+  if (!lm_head) {
+    lm_head = register_module("lm_head",
+                              make_linear(weight.size(1), weight.size(0), false, weight.options()));
+    lm_head->train(is_training());
+  }
+  lm_head->weight.set_data(weight.detach());
+  lm_head->weight.requires_grad_(weight.requires_grad());
+  config_.tie_word_embeddings = false;
+  json_["tie_word_embeddings"] = false;
+}
+
 at::Tensor LlamaForCausalLMImpl::embed(const at::Tensor& ids) {
   return at::embedding(model->embed_tokens->weight, ids);
 }

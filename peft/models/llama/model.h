@@ -82,6 +82,7 @@ class LlamaForCausalLMImpl : public LanguageModelImpl {
   at::Tensor hidden_states(const LanguageModelInput& input) override;
   at::Tensor head(const at::Tensor& hidden) override;
   at::Tensor head_weight() const override;
+  void untie_head(const at::Tensor& weight) override;
   at::Tensor embed(const at::Tensor& ids) override;
   std::unique_ptr<KeyValueCache> new_cache() const override;
   LanguageModelShape shape() const override;

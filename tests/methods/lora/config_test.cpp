@@ -57,6 +57,61 @@ TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
   EXPECT_NO_THROW((LoraConfig{.init_lora_weights = "gaussian"}.validate()));
 }
 
+TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
+  const Json values = Json::parse(R"({
+    "use_dora": true, "use_qalora": true, "ensure_weight_tying": true,
+    "megatron_config": {"a": 1}, "velora_config": {"num_groups": 4},
+    "alora_invocation_tokens": [1, 2], "monteclora_config": {"num_samples": 2},
+    "layer_replication": [[0, 2]], "use_bdlora": {"nblocks": 2}, "arrow_config": {"top_k": 1},
+    "kasa_config": {"beta": 0.1}, "trainable_token_indices": [1],
+    "target_parameters": ["experts.w"], "init_lora_weights": "olora"})");
+  for (const auto& [key, value] : values.items()) {
+    Json file = {{"peft_type", "LORA"}};
+    file[key] = value;
+    const PeftConfig config = parse_method_config<LoraConfig>(file, "a.json");
+    try {
+      config.validate();
+      ADD_FAILURE() << key << " must be refused";
+    } catch (const UnsupportedError& error) {
+      EXPECT_NE(std::string(error.what()).find(key), std::string::npos) << error.what();
+      EXPECT_NE(std::string(error.what()).find("Python PEFT"), std::string::npos) << error.what();
+    }
+    EXPECT_EQ(config.to_json()[key], value) << "what was read is written again";
+  }
+  for (const char* word : {"eva", "olora", "pissa", "pissa_niter_2", "corda", "loftq", "orthogonal",
+                           "mica", "lora_ga"}) {
+    EXPECT_THROW((LoraConfig{.init_lora_weights = word}.validate()), UnsupportedError) << word;
+  }
+}
+
+TEST(LoraConfig, SettingsOfWhatIsNotChosenAreWarnedOf) {
+  const Json values = Json::parse(R"({"loftq_config": {"loftq_bits": 2},
+       "eva_config": {"rho": 3.0}, "corda_config": {"corda_method": "kpm"},
+       "lora_ga_config": {"scale": "gd"}, "qalora_group_size": 32})");
+  for (const auto& [key, value] : values.items()) {
+    Json file = {{"peft_type", "LORA"}};
+    file[key] = value;
+    std::vector<std::string> warnings;
+    const auto former =
+        set_warning_sink([&](const std::string& text) { warnings.push_back(text); });
+    parse_method_config<LoraConfig>(file, "a.json").validate();
+    set_warning_sink(former);
+    ASSERT_EQ(warnings.size(), 1u) << key;
+    EXPECT_NE(warnings[0].find(key), std::string::npos) << warnings[0];
+  }
+}
+
+TEST(LoraConfig, ARuntimeConfigInAFileIsDroppedWithAWarning) {
+  std::vector<std::string> warnings;
+  const auto former = set_warning_sink([&](const std::string& text) { warnings.push_back(text); });
+  const Json file = Json::parse(R"({"peft_type": "LORA", "runtime_config": {"a": 1}})");
+  const Json written = parse_method_config<LoraConfig>(file, "a.json").to_json();
+  set_warning_sink(former);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("runtime_config"), std::string::npos);
+  EXPECT_FALSE(written.contains("runtime_config"));
+}
+
 TEST(LoraConfig, ValuesThatMakeNoSenseAreRefused) {
   EXPECT_THROW((LoraConfig{.r = 0}.validate()), ConfigError);
   EXPECT_THROW((LoraConfig{.lora_dropout = 1.5}.validate()), ConfigError);

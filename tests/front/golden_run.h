@@ -1,0 +1,99 @@
+#pragma once
+
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "peft/adapter/tag.h"
+#include "peft/adapter_folder.h"
+#include "peft/base/json_text.h"
+#include "peft/peft_model.h"
+#include "tests/front/support.h"
+
+namespace peft::test {
+
+inline std::filesystem::path golden(const std::string& name) {
+  return std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden" / name;
+}
+
+inline void expect_close(const at::Tensor& ours, const at::Tensor& python,
+                         const std::string& what) {
+  ASSERT_EQ(ours.sizes(), python.sizes()) << what;
+  const double scale = std::max(1.0, python.abs().max().item<double>());
+  EXPECT_LT((ours.detach() - python).abs().max().item<double>(), 2e-5 * scale) << what;
+}
+
+/// Gradients under the keys of the file, found by the identity of the memory.
+inline std::map<std::string, at::Tensor> gradients(PeftModel& model) {
+  std::map<const void*, at::Tensor> by_data;
+  for (auto& [name, tensor] : model.trainable_parameters()) {
+    by_data[base(tensor).data_ptr()] = tensor.grad();
+  }
+  std::map<std::string, at::Tensor> found;
+  for (const auto& [key, tensor] : model.state_dict()) {
+    if (by_data.contains(tensor.data_ptr())) found[key] = by_data[tensor.data_ptr()];
+  }
+  return found;
+}
+
+/// Output, merge and unmerge, gradients and three steps are those that golden.py wrote down.
+template <typename Model, typename Forward>
+void expect_training_like_python(Model& model, const StateDict& run, Forward forward) {
+  const at::Tensor x = run.at("input");
+  expect_close(forward(x), run.at("output"), "output");
+  if (run.contains("merged")) {
+    const at::Tensor before = forward(x).detach();
+    model.merge_adapter();
+    expect_close(forward(x), run.at("merged"), "merged");
+    model.unmerge_adapter();
+    EXPECT_TRUE(at::equal(forward(x), before)) << "unmerge must restore the bytes";
+  }
+  forward(x).square().sum().backward();
+  const auto grads = gradients(model);
+  EXPECT_FALSE(grads.empty());
+  for (const auto& [key, grad] : grads) {
+    ASSERT_TRUE(grad.defined()) << key;
+    expect_close(grad, run.at("grad." + key), "gradient of " + key);
+  }
+  std::vector<at::Tensor> learning;
+  for (auto& [name, tensor] : model.trainable_parameters()) learning.push_back(tensor);
+  torch::optim::SGD sgd(learning, torch::optim::SGDOptions(0.005));
+  for (int step = 0; step < 3; ++step) {
+    sgd.zero_grad();
+    forward(x).square().sum().backward();
+    sgd.step();
+  }
+  for (const auto& [key, tensor] : model.state_dict()) {
+    expect_close(tensor, run.at("after." + key), "after three steps " + key);
+  }
+}
+
+inline std::set<std::string> keys(const StateDict& state) {
+  const auto names = state.names();
+  return {names.begin(), names.end()};
+}
+
+/// The files: same keys, same config but for the order of sets and the names of the base's class.
+inline void expect_same_files(const PeftModel& model, const std::filesystem::path& folder) {
+  const TemporaryFolder ours("golden_" + folder.filename().string());
+  model.save_pretrained(ours.path());
+  EXPECT_EQ(keys(read_adapter_weights(ours.path())), keys(read_adapter_weights(folder)));
+  Json written = read_json_file(ours.path() / "adapter_config.json");
+  Json python = read_json_file(folder / "adapter_config.json");
+  for (Json* config : {&written, &python}) {
+    config->erase("auto_mapping");
+    for (const char* key : {"target_modules", "exclude_modules"}) {
+      if ((*config)[key].is_array()) std::sort((*config)[key].begin(), (*config)[key].end());
+    }
+  }
+  EXPECT_EQ(dump_json(written), dump_json(python));
+}
+
+}  // namespace peft::test
