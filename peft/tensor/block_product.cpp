@@ -123,17 +123,20 @@ void block_product(const BlockProduct& product, const at::Tensor& out) {
   }
 }
 
-at::Tensor frozen_product(const BlockProduct& p) {
+at::Tensor libtorch_product(const BlockProduct& p) {
   const auto turned = [&](const at::Tensor& x) { return p.transposed ? x.t() : x; };
-  if (serves_block_product(p)) {
-    auto out = at::empty({p.x.size(0), turned(p.weight).size(1)}, p.x.options());
-    block_product(p, out);
-    return out;
-  }
-  auto out = at::mm(p.x, turned(p.weight));
+  const bool offset = p.bias.defined() && p.scale == 1.0;
+  auto out = offset ? at::addmm(p.bias, p.x, turned(p.weight)) : at::mm(p.x, turned(p.weight));
   if (p.low.defined()) out.addmm_(p.low, turned(p.factor));
   if (p.scale != 1.0) out.mul_(p.scale);
-  return p.bias.defined() ? out.add_(p.bias) : out;
+  return p.bias.defined() && !offset ? out.add_(p.bias) : out;
+}
+
+at::Tensor frozen_product(const BlockProduct& p) {
+  if (!serves_block_product(p)) return libtorch_product(p);
+  auto out = at::empty({p.x.size(0), p.weight.size(p.transposed ? 0 : 1)}, p.x.options());
+  block_product(p, out);
+  return out;
 }
 
 }  // namespace peft

@@ -25,6 +25,9 @@ bool serves_block_product(const BlockProduct& product);
 ///   out [N, M] in the dtype of x, dense
 void block_product(const BlockProduct& product, const at::Tensor& out);
 
+/// The same by libtorch's own products: without an update, bit for bit what at::linear gives.
+at::Tensor libtorch_product(const BlockProduct& product);
+
 /// The same into a new tensor, by libtorch's own products where block_product does not serve. Call
 /// it without gradients.
 at::Tensor frozen_product(const BlockProduct& product);

@@ -24,8 +24,15 @@ at::ScalarType working_dtype(const Tensor& rows) {
   return rows.is_cpu() ? product_dtype(rows.scalar_type(), rows.size(0)) : rows.scalar_type();
 }
 
+// Few rows that learn stay with libtorch: the kernel for them is made for generation.
+Tensor multiply(const BlockProduct& product, bool learns) {
+  constexpr int64_t kFewRows = 16;
+  return learns && product.x.size(0) < kFewRows ? libtorch_product(product)
+                                                : frozen_product(product);
+}
+
 Product product(const Tensor& given, const Tensor& weight, const Tensor& bias,
-                const LinearUpdate& update) {
+                const LinearUpdate& update, bool learns) {
   at::NoGradGuard no_grad;
   const auto dtype = working_dtype(given);
   const Tensor rows = given.to(dtype);
@@ -36,14 +43,16 @@ Product product(const Tensor& given, const Tensor& weight, const Tensor& bias,
     if (update.dropout < 1.0) out.keep.div_(1.0 - update.dropout);
     seen = rows * out.keep;
   }
-  out.low = frozen_product(
-      {.x = seen, .weight = update.a.to(dtype), .transposed = true, .scale = update.scaling});
-  out.y = frozen_product({.x = rows,
-                          .weight = weight.to(dtype),
-                          .transposed = true,
-                          .low = out.low,
-                          .factor = update.b.to(dtype),
-                          .bias = bias.defined() ? bias.to(dtype) : bias});
+  out.low = multiply(
+      {.x = seen, .weight = update.a.to(dtype), .transposed = true, .scale = update.scaling},
+      learns);
+  out.y = multiply({.x = rows,
+                    .weight = weight.to(dtype),
+                    .transposed = true,
+                    .low = out.low,
+                    .factor = update.b.to(dtype),
+                    .bias = bias.defined() ? bias.to(dtype) : bias},
+                   learns);
   out.y = out.y.to(given.scalar_type());
   return out;
 }
@@ -74,7 +83,7 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
                         const std::optional<Tensor>& bias, const Tensor& a, const Tensor& b,
                         double scaling, double dropout) {
     const Tensor offset = bias.value_or(Tensor());
-    Product out = product(as_rows(x), weight, offset, {a, b, scaling, dropout});
+    Product out = product(as_rows(x), weight, offset, {a, b, scaling, dropout}, true);
     context->save_for_backward({x, weight, a, b, out.low, out.keep});
     context->saved_data["scaling"] = scaling;
     context->saved_data["bias_learns"] = offset.defined() && offset.requires_grad();
@@ -123,7 +132,7 @@ Tensor lora_linear(const Tensor& x, const Tensor& weight, const std::optional<Te
                       (x.requires_grad() || weight.requires_grad() || update.a.requires_grad() ||
                        update.b.requires_grad() || (offset.defined() && offset.requires_grad()));
   if (!learns) {
-    return product(as_rows(x), weight, offset, update).y.view(output_shape(x, weight));
+    return product(as_rows(x), weight, offset, update, false).y.view(output_shape(x, weight));
   }
   const auto given = offset.defined() ? std::optional(offset) : std::nullopt;
   return LoraLinear::apply(x, weight, given, update.a, update.b, update.scaling, update.dropout);
