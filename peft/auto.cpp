@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <future>
+
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
@@ -39,10 +41,14 @@ LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& ch
 
 OpenedModel open_model(const std::filesystem::path& path, const AutoOptions& options) {
   OpenedModel opened{.checkpoint = formats::Checkpoint::open(path)};
+  // The tokenizer takes about as long to read as the weights: both at once.
+  std::future<std::shared_ptr<const ChatTokenizer>> text;
   if (opened.checkpoint->tokenizer_file() || opened.checkpoint->gguf_metadata().is_object()) {
-    opened.text = ChatTokenizer::from_checkpoint(*opened.checkpoint);
+    text = std::async(std::launch::async,
+                      [&] { return ChatTokenizer::from_checkpoint(*opened.checkpoint); });
   }
   opened.model = load_language_model(opened.checkpoint, options);
+  if (text.valid()) opened.text = text.get();
   return opened;
 }
 

@@ -5,7 +5,8 @@
 
 namespace peft {
 
-/// Receives the text of a warning. The default sink drops it: the library never prints.
+/// Receives the text of a warning, from any thread (a tokenizer is read beside the weights). The
+/// default sink drops it: the library never prints.
 using WarningSink = std::function<void(const std::string&)>;
 
 /// Replaces the sink of the whole process and returns the former one. Thread-safe.

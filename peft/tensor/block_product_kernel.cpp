@@ -67,8 +67,12 @@ PEFT_INLINE float dot(const T* __restrict a, const T* __restrict b, int64_t coun
   for (; i + kSums <= count; i += kSums) {
     for (int64_t j = 0; j < kSums; ++j) sums[j] += load(a[i + j]) * load(b[i + j]);
   }
+  for (; i + kLanes <= count; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) sums[j] += load(a[i + j]) * load(b[i + j]);
+  }
   for (; i < count; ++i) sums[0] += load(a[i]) * load(b[i]);
-  return total(sums) + total(sums + kLanes);
+  for (int64_t j = 0; j < kLanes; ++j) sums[j] += sums[kLanes + j];
+  return total(sums);
 }
 
 template <typename T>
