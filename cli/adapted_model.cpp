@@ -58,18 +58,8 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options) {
   return model;
 }
 
-AdaptedModel AdaptedModel::open_for_training(const ModelOptions& options, const LoraOptions& lora,
-                                             int64_t seed) {
-  const LoraConfig config = lora.config(options.model_name_or_path.string());
-  AdaptedModel model(options);
-  at::manual_seed(static_cast<uint64_t>(seed));
-  if (options.adapter.empty()) {
-    model.peft_.emplace(model.base_.model, config);
-  } else {
-    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, options.adapter,
-                                                        {.is_trainable = true});
-  }
-  return model;
+void AdaptedModel::put_adapter(const std::filesystem::path& folder) {
+  peft_ = PeftModelForCausalLM::from_pretrained(base_.model, folder, {.is_trainable = true});
 }
 
 const ChatTokenizer& AdaptedModel::text() const {

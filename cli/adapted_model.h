@@ -40,9 +40,13 @@ class AdaptedModel {
  public:
   /// For inference: the adapter of `options`, if any, is frozen.
   static AdaptedModel open(const ModelOptions& options);
-  /// With a new LoRA adapter, or the one of `options` to go on with.
-  static AdaptedModel open_for_training(const ModelOptions& options, const LoraOptions& lora,
-                                        int64_t seed);
+  /// The base alone: put_adapter follows.
+  static AdaptedModel open_base(const ModelOptions& options) { return AdaptedModel(options); }
+
+  /// Puts a new LoRA adapter on the base. Throws: what get_peft_model throws.
+  void put_adapter(const LoraConfig& config) { peft_.emplace(base_.model, config); }
+  /// Puts the adapter of a folder on the base, to be trained on.
+  void put_adapter(const std::filesystem::path& folder);
 
   const OpenedModel& base() const { return base_; }
   /// The model with its adapters.

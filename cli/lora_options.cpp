@@ -56,6 +56,11 @@ LoraConfig LoraOptions::config(const std::string& base_model) const {
                     .use_rslora = use_rslora,
                     .init_lora_weights = init_word(init_lora_weights)};
   if (!lora_modules_to_save.empty()) config.modules_to_save = without_commas(lora_modules_to_save);
+  // The settings of the chosen way of beginning are the usual ones.
+  if (init_lora_weights == "eva") config.eva_config.emplace();
+  if (init_lora_weights == "corda") config.corda_config.emplace();
+  if (init_lora_weights == "loftq") config.loftq_config.emplace();
+  if (init_lora_weights == "lora_ga") config.lora_ga_config.emplace();
   config.validate();
   return config;
 }

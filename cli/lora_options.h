@@ -34,7 +34,9 @@ struct LoraOptions {
     field("lora_modules_to_save", self.lora_modules_to_save, "Modules to train and save in full.");
     field("use_rslora", self.use_rslora, "Scale by 1/sqrt(r) in place of 1/r.");
     field("lora_bias", self.lora_bias, "Biases to train: none, all or lora_only.");
-    field("init_lora_weights", self.init_lora_weights, "true, false or gaussian.");
+    field("init_lora_weights", self.init_lora_weights,
+          "true, false, gaussian, pissa, pissa_niter_N, olora, orthogonal, mica, eva, corda, loftq "
+          "or lora_ga.");
   }
 
   /// The flags that do not say what they say by default.

@@ -1,6 +1,7 @@
 #include "peft/adapter_folder.h"
 
 #include <algorithm>
+#include <map>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
@@ -31,8 +32,7 @@ void make_folder(const fs::path& folder) {
 }
 
 // The file always says inference_mode true: whoever loads it decides anew.
-Json file_config(const Tuner& tuner, const std::string& adapter) {
-  PeftConfig config = tuner.config(adapter);
+PeftConfig file_config(const Tuner& tuner, PeftConfig config) {
   SharedFields fields = config.shared();
   if (fields.inference_mode) *fields.inference_mode = true;
   if (fields.base_model_name_or_path && !*fields.base_model_name_or_path) {
@@ -42,7 +42,7 @@ Json file_config(const Tuner& tuner, const std::string& adapter) {
     *fields.auto_mapping =
         Json{{"base_model_class", tuner.tree().class_name()}, {"parent_library", "peft_cpp"}};
   }
-  return config.to_json();
+  return config;
 }
 
 std::string model_card(const Tuner& tuner) {
@@ -84,23 +84,50 @@ StateDict read_adapter_weights(const fs::path& folder) {
   return formats::SafetensorsFile(path).load_all();
 }
 
+std::pair<PeftConfig, StateDict> converted_adapter(const PeftConfig& config,
+                                                   const StateDict& trained,
+                                                   const fs::path& initial) {
+  const Method& method = find_method(config.peft_type());
+  if (method.subtract_initial == nullptr) {
+    throw UnsupportedError(
+        "path_initial_model_for_weight_conversion: expected an adapter of a method that can be "
+        "converted, as LORA, got " +
+        std::string(method.name) + ". Save the adapter without it.");
+  }
+  return method.subtract_initial(config, trained, read_adapter_weights(initial));
+}
+
+void write_adapter(const fs::path& folder, const PeftConfig& config, const StateDict& tensors) {
+  make_folder(folder);
+  formats::write_safetensors(folder / kWeightsName, tensors);
+  write_file_atomically(folder / kConfigName, dump_json(config.to_json(), {.sort_keys = true}));
+}
+
 void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
-                          const std::vector<std::string>& adapters) {
+                          const std::vector<std::string>& adapters,
+                          const std::optional<fs::path>& initial) {
   std::vector<std::string> names = adapters;
   if (names.empty()) {
     for (const auto& [name, config] : tuner.configs()) names.push_back(name);
   }
   for (const std::string& name : names) tuner.config(name);
+  std::map<std::string, std::pair<PeftConfig, StateDict>> converted;
+  if (initial) {
+    for (const std::string& name : names) {
+      converted.emplace(name, converted_adapter(tuner.config(name), tuner.state(name), *initial));
+    }
+  }
   make_folder(folder);
   if (!fs::exists(folder / "README.md")) {
     write_file_atomically(folder / "README.md", model_card(tuner));
   }
   for (const std::string& name : names) {
     const fs::path place = name == "default" ? folder : folder / name;
-    make_folder(place);
-    formats::write_safetensors(place / kWeightsName, tuner.state(name));
-    write_file_atomically(place / kConfigName,
-                          dump_json(file_config(tuner, name), {.sort_keys = true}));
+    const auto plain = converted.find(name);
+    const bool as_it_is = plain == converted.end();
+    const PeftConfig& config = as_it_is ? tuner.config(name) : plain->second.first;
+    write_adapter(place, file_config(tuner, config),
+                  as_it_is ? tuner.state(name) : plain->second.second);
   }
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "peft/adapter/tuner.h"
@@ -14,10 +16,24 @@ namespace peft {
 /// peft/utils/save_and_load.py.
 StateDict read_adapter_weights(const std::filesystem::path& folder);
 
+/// An adapter for the base as it was before the adapter took a part of it, from the trained adapter
+/// and the folder with the values that it began with. Throws: UnsupportedError where the method has
+/// no such thing; what read_adapter_weights and the method's conversion throw.
+std::pair<PeftConfig, StateDict> converted_adapter(const PeftConfig& config,
+                                                   const StateDict& trained,
+                                                   const std::filesystem::path& initial);
+
+/// Writes one adapter's two files, the weights before the config, and the folder where it is
+/// missing. Throws: ConfigError (the path is a file), IoError.
+void write_adapter(const std::filesystem::path& folder, const PeftConfig& config,
+                   const StateDict& tensors);
+
 /// Writes adapters (empty: all) as PeftModel.save_pretrained of Python does: each file appears
-/// under its name only when it is whole, the weights before the config. Throws: NotFoundError
+/// under its name only when it is whole, the weights before the config. With `initial`, a folder
+/// with the adapter as it began, they are converted before. Throws: NotFoundError
 /// (adapter), ConfigError (the path is a file), IoError.
 void write_adapter_folder(const Tuner& tuner, const std::filesystem::path& folder,
-                          const std::vector<std::string>& adapters);
+                          const std::vector<std::string>& adapters,
+                          const std::optional<std::filesystem::path>& initial = std::nullopt);
 
 }  // namespace peft

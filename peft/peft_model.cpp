@@ -69,6 +69,7 @@ PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& 
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype});
+    tuner_->keep_injection();
   } catch (...) {
     release_base_model(tuner_->tree());
     throw;
@@ -86,6 +87,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& folder,
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype});
     warn_of_differences(tuner_->load_state(options.adapter_name, tensors));
+    tuner_->keep_injection();
   } catch (...) {
     tuner_->take_back_injection();
     release_base_model(tuner_->tree());
@@ -98,6 +100,7 @@ void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
                             bool autocast_adapter_dtype) {
   warn_of_bad_name(adapter, tuner_->method());
   tuner_->inject(adapter, std::move(config), {.autocast_adapter_dtype = autocast_adapter_dtype});
+  tuner_->keep_injection();
 }
 
 LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const std::string& adapter,
@@ -108,11 +111,14 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const st
   const StateDict tensors = read_adapter_weights(folder);
   if (is_new) {
     if (bool* inference = config->shared().inference_mode) *inference = !options.is_trainable;
-    add_adapter(adapter, std::move(*config), options.autocast_adapter_dtype);
+    warn_of_bad_name(adapter, tuner_->method());
+    tuner_->inject(adapter, std::move(*config),
+                   {.autocast_adapter_dtype = options.autocast_adapter_dtype});
   }
   LoadResult result;
   try {
     result = tuner_->load_state(adapter, tensors);
+    tuner_->keep_injection();
   } catch (...) {
     if (is_new) tuner_->take_back_injection();
     throw;
@@ -141,7 +147,8 @@ void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool saf
 void PeftModel::save_pretrained(const std::filesystem::path& folder,
                                 const SaveOptions& options) const {
   tuner_->verify();
-  write_adapter_folder(*tuner_, folder, options.selected_adapters);
+  write_adapter_folder(*tuner_, folder, options.selected_adapters,
+                       options.path_initial_model_for_weight_conversion);
 }
 
 StateDict PeftModel::state_dict(const std::string& adapter) const {

@@ -45,6 +45,9 @@ struct LoadAdapterOptions {
 struct SaveOptions {
   /// Empty: all adapters.
   std::vector<std::string> selected_adapters = {};
+  /// Folder with the adapter as it was before its training: what is written is then a plain LoRA
+  /// adapter of twice the rank for the base as it was before PiSSA, OLoRA, CorDA or LoRA-GA.
+  std::optional<std::filesystem::path> path_initial_model_for_weight_conversion = std::nullopt;
 };
 
 /// One adapter or several: "default", {"first", "second"}.

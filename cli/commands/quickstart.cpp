@@ -135,8 +135,10 @@ int quickstart(const QuickstartOptions& options, Console& console) {
                          .lora_alpha = options.lora_alpha,
                          .lora_dropout = 0,
                          .lora_target_modules = {"all-linear"}};
-  AdaptedModel model = AdaptedModel::open_for_training(
-      {.model_name_or_path = options.model, .dtype = options.dtype}, lora, options.seed);
+  AdaptedModel model =
+      AdaptedModel::open_base({.model_name_or_path = options.model, .dtype = options.dtype});
+  at::manual_seed(static_cast<uint64_t>(options.seed));
+  model.put_adapter(lora.config(options.model.string()));
   TrainRun run = training_of(options, model);
   const auto [trainable, total] = model.peft().get_nb_trainable_parameters();
 

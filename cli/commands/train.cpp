@@ -1,6 +1,7 @@
 #include <fmt/core.h>
 
 #include "cli/adapted_model.h"
+#include "cli/begun_adapter.h"
 #include "cli/commands.h"
 #include "cli/examples.h"
 #include "cli/lora_options.h"
@@ -106,10 +107,16 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
   check(options);
   warn_of_unused_flags(options, console);
   const Rows rows = read_data(options);  // mistakes in it are told before the model is read
-  AdaptedModel model =
-      AdaptedModel::open_for_training(options.model, options.lora, options.train.seed);
+  AdaptedModel model = AdaptedModel::open_base(options.model);
+  train::TrainData data = tokenised(rows, options, model, console);
+  if (options.model.adapter.empty()) {
+    begin_adapter(model, options.lora.config(options.model.model_name_or_path.string()),
+                  {.data = data, .options = options.train}, console);
+  } else {
+    model.put_adapter(options.model.adapter);
+  }
   TrainRun run{.options = options.train,
-               .data = tokenised(rows, options, model, console),
+               .data = std::move(data),
                .adapter_dir = options.train.output_dir,
                .json_log = options.json};
   model.language_model().set_gradient_checkpointing(options.gradient_checkpointing);

@@ -96,6 +96,9 @@ class PeftConfig {
   /// that this library does not serve).
   void validate() const { type_->validate(value_); }
 
+  /// Sets what follows from other fields, before an adapter is made; most methods have nothing.
+  void complete() { type_->complete(value_); }
+
   /// The object that adapter_config.json holds, unknown keys of its source file included.
   Json to_json() const;
 
@@ -104,6 +107,7 @@ class PeftConfig {
     const std::string& (*peft_type)(const std::any&);
     SharedFields (*shared)(std::any&);
     void (*validate)(const std::any&);
+    void (*complete)(std::any&);
     Json (*to_json)(const std::any&);
   };
   template <typename Config>
@@ -113,6 +117,11 @@ class PeftConfig {
       },
       [](std::any& value) { return shared_fields(std::any_cast<Config&>(value)); },
       [](const std::any& value) { std::any_cast<const Config&>(value).validate(); },
+      [](std::any& value) {
+        if constexpr (requires(Config & config) { config.complete(); }) {
+          std::any_cast<Config&>(value).complete();
+        }
+      },
       [](const std::any& value) { return peft::to_json(std::any_cast<const Config&>(value)); },
   };
 

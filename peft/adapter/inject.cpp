@@ -14,12 +14,13 @@ namespace peft {
 
 /// What an injection is about to do.
 struct Tuner::Plan {
-  std::vector<Attachment> created;                  // new sites, not in the model yet
-  std::vector<TunerLayer*> extended;                // sites that get one more adapter
-  std::vector<std::unique_ptr<SavedModule>> saved;  // new modules to save
-  std::vector<SavedModule*> saved_again;            // that get one more copy
-  std::vector<std::string> targeted;                // module names
-  size_t attached_sites = 0, attached_saved = 0;    // how far attach() came
+  std::vector<Attachment> created;                              // new sites, not in the model yet
+  std::vector<TunerLayer*> extended;                            // sites that get one more adapter
+  std::vector<std::unique_ptr<SavedModule>> saved;              // new modules to save
+  std::vector<SavedModule*> saved_again;                        // that get one more copy
+  std::vector<std::pair<at::Tensor, BaseChange>> changes = {};  // of base weights
+  std::vector<std::string> targeted;                            // module names
+  size_t attached_sites = 0, attached_saved = 0;                // how far attach() came
   SharedWeights shared;
 };
 
@@ -150,6 +151,24 @@ void settle_fan_in(const SharedFields& fields, const Site& site) {
   *fields.fan_in_fan_out = transposed;
 }
 
+// Writes the new values of base weights and returns the former ones, one weight after the other, so
+// that no third copy is needed.
+std::vector<std::pair<at::Tensor, at::Tensor>> change_base(
+    std::vector<std::pair<at::Tensor, BaseChange>>& changes) {
+  at::NoGradGuard no_grad;
+  std::vector<std::pair<at::Tensor, at::Tensor>> former;
+  for (auto& [weight, change] : changes) {
+    if (change.weight.defined()) {
+      const at::Tensor bytes = base(weight).detach();
+      former.emplace_back(weight, bytes.clone());
+      bytes.copy_(change.weight);
+      change.weight.reset();
+    }
+    if (change.done) change.done();
+  }
+  return former;
+}
+
 // Half-precision adapters train badly: they are kept in float32 unless that is switched off.
 at::ScalarType adapter_dtype(at::ScalarType base, bool autocast) {
   if (!at::isFloatingType(base) && !at::isComplexType(base)) return at::kFloat;
@@ -172,6 +191,7 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
                       ". Put it on a model of its own.");
   }
   config.validate();
+  config.complete();
   const bool has_bias = config.shared().bias && *config.shared().bias != "none";
   for (const auto& [name, other] : configs_) {
     if (has_bias && other.shared().bias && *other.shared().bias != "none") {
@@ -193,6 +213,7 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
   }
   last_injection_ = {
       .adapter = adapter, .first = first, .sites = attachments_.size(), .saved = saved_.size()};
+  last_injection_.changed = change_base(plan.changes);
   configs_.emplace_back(adapter, std::move(config));
   if (first) last_injection_.frozen = freeze_base();
   for (Attachment& attachment : plan.created) attachments_.push_back(std::move(attachment));
@@ -264,6 +285,7 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
       if (attachment.layer->has(adapter)) continue;
       attachment.layer->add(adapter, config, dtype_at(site));
       plan.extended.push_back(attachment.layer.get());
+      initialise(plan, *attachment.layer, adapter, config, attachment.found.weight);
     }
     if (known) continue;
     const bool* fan_in = config.shared().fan_in_fan_out;
@@ -271,9 +293,21 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
       settle_fan_in(config.shared(), found.site);
       const auto layer = method_.make_layer(found.site);
       layer->add(adapter, config, dtype_at(found.site));
+      initialise(plan, *layer, adapter, config, found.weight);
       plan.created.push_back({.found = std::move(found), .layer = layer});
     }
   }
+}
+
+void Tuner::initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,
+                       const PeftConfig& config, const at::Tensor& weight) const {
+  BaseChange change = layer.initialise(adapter, config, base(weight).detach());
+  if (change.weight.defined() && merged()) {
+    throw ConfigError("adapter '" + adapter +
+                      "': it begins with a part of the base weights: expected weights without "
+                      "adapters, got merged ones. Call unmerge_adapter() first.");
+  }
+  if (change.weight.defined() || change.done) plan.changes.emplace_back(weight, std::move(change));
 }
 
 void Tuner::plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules,
@@ -308,11 +342,26 @@ void Tuner::take_back_injection() {
   for (size_t i = last.saved; i < saved_.size(); ++i) detach_saved(*saved_[i]);
   attachments_.erase(attachments_.begin() + static_cast<ptrdiff_t>(last.sites), attachments_.end());
   saved_.erase(saved_.begin() + static_cast<ptrdiff_t>(last.saved), saved_.end());
+  for (const auto& [weight, former] : last.changed) {
+    at::NoGradGuard no_grad;
+    base(weight).detach().copy_(former);
+  }
   if (last.first) {
     freeze_base();  // biases that the adapter let learn
     started_ = false;
   }
   for (const at::Tensor& tensor : last.frozen) tensor.requires_grad_(true);
+}
+
+void Tuner::keep_injection() { last_injection_.changed.clear(); }
+
+void Tuner::remove_site(const std::string& module_name) {
+  last_injection_ = {};
+  std::erase_if(attachments_, [&](Attachment& attachment) {
+    if (attachment.found.site.module_name != module_name) return false;
+    detach_site(attachment);
+    return true;
+  });
 }
 
 void Tuner::attach(Plan& plan) {

@@ -3,11 +3,13 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "peft/adapter/config.h"
 #include "peft/adapter/site.h"
 #include "peft/adapter/tuner_layer.h"
 #include "peft/base/json.h"
+#include "peft/tensor/state_dict.h"
 
 namespace peft {
 
@@ -25,6 +27,12 @@ struct Method {
 
   /// target_modules for a model type, where the config gives none.
   std::optional<TargetModules> (*default_targets)(std::string_view model_type);
+
+  /// A trained adapter and the values that it began with, as an adapter for the base as it was
+  /// before (path_initial_model_for_weight_conversion); null: the method has no such thing.
+  std::pair<PeftConfig, StateDict> (*subtract_initial)(const PeftConfig& config,
+                                                       const StateDict& trained,
+                                                       const StateDict& initial) = nullptr;
 
   /// Whether adapters can be folded into the base weights.
   bool can_merge = true;

@@ -68,6 +68,21 @@ at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::strin
   return leaf;
 }
 
+at::Tensor AdapterSlots::replace(const std::string& slot_name, const std::string& adapter,
+                                 const std::string& name, const at::Tensor& value) {
+  const auto same = [&](const Entry& entry) {
+    return entry.slot == slot_name && entry.adapter == adapter && entry.name == name;
+  };
+  std::erase_if(entries_, same);
+  const auto node = slot(slot_name);
+  if (name.empty()) {
+    node->erase_parameter(adapter);
+  } else {
+    std::dynamic_pointer_cast<SlotModule>(node->named_children()[adapter])->erase_parameter(name);
+  }
+  return add(slot_name, adapter, name, value);
+}
+
 void AdapterSlots::remove(const std::string& adapter) {
   for (const auto& [name, module] : slots_) {
     module->erase_parameter(adapter);
@@ -128,9 +143,17 @@ bool AdapterSlots::requires_grad(const std::string& adapter) const {
   });
 }
 
+void AdapterSlots::freeze(const std::string& slot, const std::string& adapter) {
+  for (Entry& entry : entries_) {
+    if (entry.slot != slot || entry.adapter != adapter) continue;
+    entry.frozen = true;
+    entry.tensor.requires_grad_(false);
+  }
+}
+
 void AdapterSlots::set_requires_grad(const std::string& adapter, bool requires_grad) {
   for (const Entry& entry : entries_) {
-    if (entry.adapter != adapter || entry.is_buffer) continue;
+    if (entry.adapter != adapter || entry.is_buffer || entry.frozen) continue;
     if (entry.tensor.is_floating_point() || entry.tensor.is_complex()) {
       entry.tensor.requires_grad_(requires_grad);
     }

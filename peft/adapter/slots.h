@@ -39,6 +39,11 @@ class AdapterSlots {
   at::Tensor add_tree(const std::string& slot, const std::string& adapter,
                       const std::string& dotted_name, const at::Tensor& value, bool is_buffer);
 
+  /// Puts another tensor, which may be of another shape, in the place of `<slot>.<adapter>.<name>`
+  /// and returns its leaf.
+  at::Tensor replace(const std::string& slot, const std::string& adapter, const std::string& name,
+                     const at::Tensor& value);
+
   /// Takes an adapter out of every slot; slots without adapters leave the tree.
   void remove(const std::string& adapter);
 
@@ -49,6 +54,8 @@ class AdapterSlots {
   std::vector<SlotTensor> tensors(const std::string& adapter) const;
   /// True where a parameter of the adapter requires a gradient.
   bool requires_grad(const std::string& adapter) const;
+  /// Keeps what an adapter has in one slot from learning, whatever is asked for later.
+  void freeze(const std::string& slot, const std::string& adapter);
   void set_requires_grad(const std::string& adapter, bool requires_grad);
   /// True where the module's owner is in training mode.
   bool training() const;
@@ -58,6 +65,7 @@ class AdapterSlots {
     std::string slot, adapter, name;
     at::Tensor tensor;
     bool is_buffer;
+    bool frozen = false;
   };
   std::shared_ptr<SlotModule> slot(const std::string& name);
   void check_free(const torch::nn::Module& home) const;

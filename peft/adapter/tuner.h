@@ -61,6 +61,13 @@ class Tuner {
   /// adapter with values. The base's parameters learn again where they did before.
   void take_back_injection();
 
+  /// Lets go of what take_back_injection() would need: the values that the base weights had where
+  /// the last adapter changed them.
+  void keep_injection();
+
+  /// Takes every adapter out of one module, which computes as its base does from then on.
+  void remove_site(const std::string& module_name);
+
   /// Takes an adapter out. Where it was the only active one, the first of the others becomes
   /// active. Throws: NotFoundError; ConfigError where it is merged.
   void remove(const std::string& adapter);
@@ -122,12 +129,15 @@ class Tuner {
     bool first = false;
     size_t sites = 0, saved = 0;          // how many there were before
     std::vector<at::Tensor> frozen = {};  // parameters of the base that it froze
+    std::vector<std::pair<at::Tensor, at::Tensor>> changed = {};  // base weights and former values
   };
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
+  void initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,
+                  const PeftConfig& config, const at::Tensor& weight) const;
   void attach(Plan& plan);
   void roll_back(Plan& plan, const std::string& adapter);
   void attach_saved(SavedModule& saved, const SharedWeights& shared);

@@ -4,6 +4,10 @@
 
 namespace peft {
 
+BaseChange TunerLayer::initialise(const std::string&, const PeftConfig&, const at::Tensor&) {
+  return {};
+}
+
 at::Tensor TunerLayer::bias_delta_of(const std::string&) const { return {}; }
 
 std::string TunerLayer::merge_obstacle(const std::string&) const { return {}; }

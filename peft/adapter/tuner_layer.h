@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,12 @@
 #include "peft/adapter/slots.h"
 
 namespace peft {
+
+/// What a new adapter asks of the base weight.
+struct BaseChange {
+  at::Tensor weight = {};           // the weight's new values; undefined: it stays as it is
+  std::function<void()> done = {};  // to be called once the adapter is in the model; may be empty
+};
 
 /// What the adapters of one method do at one site, and the book-keeping that all methods share:
 /// which adapters there are, which are active, merged or switched off.
@@ -30,6 +37,11 @@ class TunerLayer : public AdapterLayer {
   /// Throws: ConfigError or UnsupportedError where the config does not fit the site; then nothing
   /// has changed.
   virtual void add(const std::string& adapter, const PeftConfig& config, at::ScalarType dtype) = 0;
+  /// Gives a new adapter, just added, the values that depend on the base weight. Only the adapter
+  /// itself is written; `weight` is the plain base weight.
+  /// Throws: ConfigError where the config does not fit the weight.
+  virtual BaseChange initialise(const std::string& adapter, const PeftConfig& config,
+                                const at::Tensor& weight);
   /// Takes an adapter away; unknown names are ignored.
   virtual void remove(const std::string& adapter) = 0;
   virtual bool has(const std::string& adapter) const = 0;

@@ -6,6 +6,7 @@
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/warnings.h"
+#include "peft/methods/lora/init/words.h"
 
 namespace peft {
 namespace {
@@ -69,22 +70,22 @@ void check_combinations(const LoraConfig& config) {
   }
 }
 
-bool is_gaussian(std::string word) {
-  for (char& letter : word) letter = static_cast<char>(std::tolower(letter));
-  return word == "gaussian";
-}
-
 void check_initialisation(const LoraConfig& config) {
+  if (config.eva_config) config.eva_config->validate();
+  if (config.init_lora_weights.is_bool()) return;
   const std::string word = config.init_lora_weights.word();
-  if (config.init_lora_weights.is_bool() || is_gaussian(word)) return;
-  static constexpr std::array<std::string_view, 8> kKnown{
-      "eva", "olora", "pissa", "corda", "loftq", "orthogonal", "mica", "lora_ga"};
-  for (std::string_view known : kKnown) {
-    if (word.starts_with(known)) {
-      throw_unsupported("init_lora_weights", "'" + word + "'", "true, false or 'gaussian'");
-    }
+  const lora::InitKind kind = lora::init_kind_of_word(word);
+  if (kind == lora::InitKind::kUnknown) {
+    throw_config("init_lora_weights", lora::init_words(), "'" + word + "'");
   }
-  throw_config("init_lora_weights", "true, false or 'gaussian'", "'" + word + "'");
+  if (kind == lora::InitKind::kPissa) lora::pissa_iterations(word);
+  if (kind == lora::InitKind::kLoftq && !config.loftq_config) {
+    throw_config("loftq_config", "its settings where init_lora_weights is 'loftq'", "none");
+  }
+  // Settings of a beginning that is not chosen have no effect, and so no mistakes.
+  if (kind == lora::InitKind::kLoftq) config.loftq_config->validate();
+  if (kind == lora::InitKind::kCorda && config.corda_config) config.corda_config->validate();
+  if (kind == lora::InitKind::kLoraGa && config.lora_ga_config) config.lora_ga_config->validate();
 }
 
 // Python's truth of a value: null, false, 0 and empty containers are false.
@@ -126,10 +127,24 @@ void warn_of_ignored(const LoraConfig& config) {
   if (config.qalora_group_size != LoraConfig().qalora_group_size) {
     warn("LoraConfig: `qalora_group_size` is ignored where `use_qalora` is false.");
   }
-  if (truthy(config.loftq_config)) ignored("loftq_config", "loftq");
-  if (config.eva_config != nullptr) ignored("eva_config", "eva");
-  if (config.corda_config != nullptr) ignored("corda_config", "corda");
-  if (config.lora_ga_config != nullptr) ignored("lora_ga_config", "lora_ga");
+  const std::string word = config.init_lora_weights.word();
+  if (config.loftq_config && word != "loftq") ignored("loftq_config", "loftq");
+  if (config.eva_config && word != "eva") ignored("eva_config", "eva");
+  if (config.corda_config && word != "corda") ignored("corda_config", "corda");
+  if (config.lora_ga_config && word != "lora_ga") ignored("lora_ga_config", "lora_ga");
+}
+
+// Said early, since only save_pretrained could tell otherwise, after the training.
+void warn_of_no_conversion(const LoraConfig& config) {
+  const std::string word = config.init_lora_weights.word();
+  const bool moves =
+      word.starts_with("pissa") || word == "olora" || word == "corda" || word == "lora_ga";
+  if (!moves || !config.use_rslora) return;
+  if (config.rank_pattern.empty() && config.alpha_pattern.empty()) return;
+  warn(
+      "LoraConfig: with use_rslora and rank_pattern or alpha_pattern an adapter that begins with "
+      "PiSSA, CorDA, OLoRA or LoRA-GA cannot be converted to a plain one "
+      "(path_initial_model_for_weight_conversion). Leave one of them out if you mean to.");
 }
 
 }  // namespace
@@ -142,6 +157,24 @@ void LoraConfig::validate() const {
   check_initialisation(*this);
   check_variants(*this);
   warn_of_ignored(*this);
+  warn_of_no_conversion(*this);
+}
+
+void LoraConfig::complete() {
+  const std::string word = init_lora_weights.word();
+  if (word != "loftq") loftq_config.reset();
+  if (word == "eva" && !eva_config) {
+    warn(
+        "`init_lora_weights` is 'eva' but `eva_config` is not specified. Using default EVA "
+        "config.");
+    eva_config.emplace();
+  }
+  if (word == "corda" && !corda_config) {
+    warn(
+        "`init_lora_weights` is 'corda' but `corda_config` is not specified. Using default CorDA "
+        "config.");
+    corda_config.emplace();
+  }
 }
 
 }  // namespace peft

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +10,8 @@
 #include "peft/adapter/config.h"
 #include "peft/adapter/config_values.h"
 #include "peft/base/json.h"
+#include "peft/methods/lora/init/settings.h"
+#include "peft/methods/lora/init/statistics.h"
 
 namespace peft {
 
@@ -34,7 +37,7 @@ struct LoraConfig {
   std::string bias = "none";    // "none", "all" or "lora_only"
   bool use_rslora = false;      // divide by sqrt(r) instead of r
   std::optional<std::vector<std::string>> modules_to_save = std::nullopt;
-  BoolOrString init_lora_weights = true;  // true, false or "gaussian"
+  BoolOrString init_lora_weights = true;  // true, false or a word: README.md lists them
   LayerIndices layers_to_transform = {};
   NamesOrPattern layers_pattern = {};
   std::vector<std::pair<std::string, int64_t>> rank_pattern = {};
@@ -42,10 +45,10 @@ struct LoraConfig {
   Json megatron_config = nullptr;
   std::optional<std::string> megatron_core = "megatron.core";
   Json trainable_token_indices = nullptr;
-  Json loftq_config = Json::object();
-  Json eva_config = nullptr;
-  Json corda_config = nullptr;
-  Json lora_ga_config = nullptr;
+  std::optional<LoftQConfig> loftq_config = std::nullopt;
+  std::optional<EvaConfig> eva_config = std::nullopt;
+  std::optional<CordaConfig> corda_config = std::nullopt;
+  std::optional<LoraGAConfig> lora_ga_config = std::nullopt;
   bool use_dora = false;
   Json velora_config = nullptr;
   Json alora_invocation_tokens = nullptr;
@@ -62,6 +65,9 @@ struct LoraConfig {
 
   Json extra = Json::object();  // keys of the file that PEFT 0.21.2 does not know
 
+  /// What preprocess_corda and preprocess_loraga found out for the next adapter; of no file.
+  std::shared_ptr<lora::InitStatistics> statistics = nullptr;
+
   /// The one list of fields: file, command line and documentation come from it.
   static void fields(auto& self, auto&& field) {
     shared_part(self, field);
@@ -70,8 +76,12 @@ struct LoraConfig {
   }
 
   /// Throws: ConfigError naming field, value and allowed range; UnsupportedError for a field of a
-  /// variant that is not served (use_dora, init_lora_weights="pissa", ...) with a value of its own.
+  /// variant that is not served (use_dora, use_bdlora, ...) with a value of its own.
   void validate() const;
+
+  /// Fills in the settings that a way of beginning needs and the config lacks, and takes those out
+  /// that belong to another one.  Source: LoraConfig.__post_init__.
+  void complete();
 
   friend bool operator==(const LoraConfig&, const LoraConfig&) = default;
 
@@ -97,7 +107,9 @@ struct LoraConfig {
     field("bias", self.bias, "Biases to train: none, all or lora_only.");
     field("use_rslora", self.use_rslora, "Scale by 1/sqrt(r) (arXiv:2312.03732).");
     field("modules_to_save", self.modules_to_save, "Modules to train and save in full.");
-    field("init_lora_weights", self.init_lora_weights, "Initialisation: true, false or gaussian.");
+    field("init_lora_weights", self.init_lora_weights,
+          "Initialisation: true, false, gaussian, eva, olora, pissa, pissa_niter_N, corda, loftq, "
+          "orthogonal, mica or lora_ga.");
     field("layers_to_transform", self.layers_to_transform, "Indices of the layers to adapt.");
     field("layers_pattern", self.layers_pattern, "Name of the list of layers.");
     field("rank_pattern", self.rank_pattern, "Rank of the modules that match an expression.");

@@ -8,6 +8,7 @@
 #include "peft/adapter/matching.h"
 #include "peft/base/error.h"
 #include "peft/base/warnings.h"
+#include "peft/methods/lora/init/words.h"
 
 namespace peft::lora {
 namespace {
@@ -52,7 +53,7 @@ void fill_embedding(LoraAdapter& adapter, const LoraConfig& config, const Shapes
 
 void fill_product(LoraAdapter& adapter, const LoraConfig& config, const Shapes& shapes) {
   const bool random = config.init_lora_weights.is(false);
-  const bool gaussian = !config.init_lora_weights.is_bool();
+  const bool gaussian = init_kind_of_word(config.init_lora_weights.word()) == InitKind::kGaussian;
   adapter.a =
       gaussian ? at::randn(shapes.a) / static_cast<double>(shapes.a[0]) : default_weight(shapes.a);
   adapter.b = random ? default_weight(shapes.b) : at::zeros(shapes.b);

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "peft/base/error.h"
+#include "peft/methods/lora/init/initial_values.h"
 #include "peft/methods/lora/initialise.h"
 #include "peft/methods/lora/linear_function.h"
 
@@ -74,6 +75,34 @@ void LoraLayer::add(const std::string& name, const PeftConfig& config, at::Scala
   if (made.bias.defined()) made.bias = put(names.b, "bias", made.bias);
   adapters_[name] = made;
   refresh();
+}
+
+BaseChange LoraLayer::initialise(const std::string& name, const PeftConfig& config,
+                                 const Tensor& weight) {
+  const auto& lora = config.as<LoraConfig>();
+  LoraAdapter& mine = adapters_.at(name);
+  const InitialValues values = initial_values(lora, site(), mine.a.size(0), mine.scaling, weight);
+  const SlotNames names = slot_names(site().kind);
+  const auto put = [&](const char* slot, Tensor& held, const Tensor& value) {
+    at::NoGradGuard no_grad;
+    if (!value.defined()) return;
+    if (held.sizes() == value.sizes()) {
+      held.copy_(value);
+    } else {  // a rank above the weight's smaller side: it is that side
+      held = slots().replace(slot, name, names.leaf, value.to(held.options()));
+    }
+  };
+  put(names.a, mine.a, values.a);
+  put(names.b, mine.b, values.b);
+  if (lora.init_lora_weights.word() == "mica") slots().freeze(names.b, name);
+  refresh();
+  BaseChange change{.weight = values.weight};
+  if (!lora.statistics) return change;
+  change.done = [statistics = lora.statistics, module = site().module_name] {
+    statistics->eigens.erase(module);
+    statistics->gradients.erase(module);
+  };
+  return change;
 }
 
 void LoraLayer::remove(const std::string& name) {

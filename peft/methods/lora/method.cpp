@@ -1,6 +1,7 @@
 #include "peft/adapter/method.h"
 
 #include "peft/methods/lora/config.h"
+#include "peft/methods/lora/init/convert.h"
 #include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/targets.h"
 
@@ -16,6 +17,7 @@ const Method kMethod{
       return std::make_shared<LoraLayer>(site);
     },
     .default_targets = default_targets,
+    .subtract_initial = subtract_initial,
     .can_merge = true,
 };
 

@@ -50,7 +50,6 @@ TEST(LoraConfig, NumbersAreWrittenAsTheyWereGiven) {
 
 TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
   EXPECT_THROW((LoraConfig{.use_dora = true}.validate()), UnsupportedError);
-  EXPECT_THROW((LoraConfig{.init_lora_weights = "pissa_niter_4"}.validate()), UnsupportedError);
   EXPECT_THROW((LoraConfig{.layer_replication = Json::parse("[[0, 2]]")}.validate()),
                UnsupportedError);
   EXPECT_THROW((LoraConfig{.init_lora_weights = "nonsense"}.validate()), ConfigError);
@@ -64,7 +63,7 @@ TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
     "alora_invocation_tokens": [1, 2], "monteclora_config": {"num_samples": 2},
     "layer_replication": [[0, 2]], "use_bdlora": {"nblocks": 2}, "arrow_config": {"top_k": 1},
     "kasa_config": {"beta": 0.1}, "trainable_token_indices": [1],
-    "target_parameters": ["experts.w"], "init_lora_weights": "olora"})");
+    "target_parameters": ["experts.w"]})");
   for (const auto& [key, value] : values.items()) {
     Json file = {{"peft_type", "LORA"}};
     file[key] = value;
@@ -78,10 +77,44 @@ TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
     }
     EXPECT_EQ(config.to_json()[key], value) << "what was read is written again";
   }
-  for (const char* word : {"eva", "olora", "pissa", "pissa_niter_2", "corda", "loftq", "orthogonal",
-                           "mica", "lora_ga"}) {
-    EXPECT_THROW((LoraConfig{.init_lora_weights = word}.validate()), UnsupportedError) << word;
+}
+
+TEST(LoraConfig, TheWordsOfABeginningAreReadAsPythonReadsThem) {
+  for (const char* word : {"eva", "olora", "OLoRA", "pissa", "pissa_niter_2", "corda", "orthogonal",
+                           "mica", "MICA", "lora_ga", "Gaussian"}) {
+    EXPECT_NO_THROW((LoraConfig{.init_lora_weights = word}.validate())) << word;
   }
+  for (const char* word : {"nonsense", "PiSSA", "pissa_niter", "pissa_niter_x", "pissa_niter_",
+                           "Eva", "Orthogonal", "loftq"}) {
+    EXPECT_THROW((LoraConfig{.init_lora_weights = word}.validate()), ConfigError) << word;
+  }
+}
+
+TEST(LoraConfig, TheSettingsOfABeginningAreChecked) {
+  const auto check = [](const LoraConfig& config) { config.validate(); };
+  EXPECT_THROW(check({.init_lora_weights = "eva", .eva_config = EvaConfig{.rho = 0.5}}),
+               ConfigError);
+  EXPECT_THROW(check({.init_lora_weights = "eva", .eva_config = EvaConfig{.tau = 1.5}}),
+               ConfigError);
+  EXPECT_THROW(check({.init_lora_weights = "loftq", .loftq_config = LoftQConfig{.loftq_bits = 2}}),
+               ConfigError);
+  EXPECT_THROW(check({.init_lora_weights = "loftq", .loftq_config = LoftQConfig{.loftq_iter = 0}}),
+               ConfigError);
+  EXPECT_THROW(
+      check({.init_lora_weights = "corda", .corda_config = CordaConfig{.corda_method = "all"}}),
+      ConfigError);
+  EXPECT_THROW(
+      check({.init_lora_weights = "lora_ga", .lora_ga_config = LoraGAConfig{.direction = "BrAr"}}),
+      ConfigError);
+}
+
+TEST(LoraConfig, MissingSettingsAreFilledInAndForeignOnesDropped) {
+  LoraConfig eva{.init_lora_weights = "eva"}, corda{.init_lora_weights = "corda"};
+  LoraConfig plain{.loftq_config = LoftQConfig{}};
+  for (LoraConfig* config : {&eva, &corda, &plain}) config->complete();
+  EXPECT_EQ(eva.eva_config, EvaConfig());
+  EXPECT_EQ(corda.corda_config, CordaConfig());
+  EXPECT_EQ(to_json(plain)["loftq_config"], Json::object());
 }
 
 TEST(LoraConfig, SettingsOfWhatIsNotChosenAreWarnedOf) {

@@ -1,0 +1,62 @@
+#include "peft/methods/lora/init/words.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+
+#include "peft/base/error.h"
+
+namespace peft::lora {
+namespace {
+
+std::string small_letters(std::string word) {
+  std::transform(word.begin(), word.end(), word.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  return word;
+}
+
+}  // namespace
+
+InitKind init_kind_of_word(const std::string& word) {
+  const std::string small = small_letters(word);
+  if (word.starts_with("pissa")) return InitKind::kPissa;
+  if (word.starts_with("corda")) return InitKind::kCorda;
+  if (small == "olora") return InitKind::kOlora;
+  if (small == "mica") return InitKind::kMica;
+  if (small == "gaussian") return InitKind::kGaussian;
+  if (word == "loftq") return InitKind::kLoftq;
+  if (word == "eva") return InitKind::kEva;
+  if (word == "orthogonal") return InitKind::kOrthogonal;
+  if (word == "lora_ga") return InitKind::kLoraGa;
+  return InitKind::kUnknown;
+}
+
+std::optional<int64_t> pissa_iterations(const std::string& word) {
+  if (word == "pissa") return std::nullopt;
+  constexpr std::string_view kMark = "_niter_";
+  const size_t at = word.find(kMark);
+  int64_t iterations = -1;
+  if (at != std::string::npos) {
+    const char* begin = word.data() + at + kMark.size();
+    const char* end = word.data() + word.size();
+    const auto [stop, error] = std::from_chars(begin, end, iterations);
+    if (error != std::errc() || stop != end) iterations = -1;
+  }
+  if (iterations >= 0) return iterations;
+  throw ConfigError(
+      "LoraConfig: init_lora_weights: expected 'pissa' or 'pissa_niter_[number of iterations]', "
+      "got '" +
+      word + "'. Correct the word.");
+}
+
+bool changes_base(InitKind kind) {
+  return kind == InitKind::kPissa || kind == InitKind::kOlora || kind == InitKind::kCorda ||
+         kind == InitKind::kLoftq || kind == InitKind::kLoraGa;
+}
+
+std::string init_words() {
+  return "true, false, 'gaussian', 'eva', 'olora', 'pissa', 'pissa_niter_[number of iterations]', "
+         "'corda', 'loftq', 'orthogonal', 'mica' or 'lora_ga'";
+}
+
+}  // namespace peft::lora

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace peft::lora {
+
+/// The ways in which init_lora_weights can begin an adapter.
+enum class InitKind {
+  kDefault,   // true
+  kRandom,    // false
+  kGaussian,
+  kEva,
+  kPissa,
+  kOlora,
+  kCorda,
+  kLoftq,
+  kOrthogonal,
+  kMica,
+  kLoraGa,
+  kUnknown,
+};
+
+/// The kind that a word means: Python looks at the beginning of "pissa" and "corda", and does not
+/// care for capitals in "gaussian", "olora" and "mica".
+/// Source: update_layer in peft/tuners/lora/layer.py.
+InitKind init_kind_of_word(const std::string& word);
+
+/// The iterations of "pissa_niter_16"; nullopt for "pissa".
+/// Throws: ConfigError for a word of neither form.
+std::optional<int64_t> pissa_iterations(const std::string& word);
+
+/// True where a part of the base weight moves into the adapter.
+bool changes_base(InitKind kind);
+
+/// The words in a sentence, for messages.
+std::string init_words();
+
+}  // namespace peft::lora
