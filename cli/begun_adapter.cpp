@@ -55,17 +55,17 @@ void find_components(PeftModelForCausalLM& peft, const LanguageModel& base,
                      const EvaConfig& settings, const Beginnings& beginnings) {
   const auto size = static_cast<size_t>(beginnings.options.per_device_train_batch_size);
   const auto targets = peft.tuner().targeted_modules();
-  const bool head = std::find(targets.begin(), targets.end(),
-                              peft.tuner().facts().output_head) != targets.end();
+  const bool head =
+      std::find(targets.begin(), targets.end(), peft.tuner().facts().output_head) != targets.end();
   std::vector<EvaBatch> batches;
   for (const auto& batch : first_batches(beginnings.data, beginnings.data.train.size(), size)) {
     const auto forward = [base, batch, head] {
       // Without the head, whose logits are large and that nobody asked for.
       head ? base->forward(input_of(batch)) : base->hidden_states(input_of(batch));
     };
-    batches.push_back({.forward = forward,
-                       .mask = eva_mask(batch.input_ids, batch.attention_mask, batch.labels,
-                                        settings)});
+    batches.push_back(
+        {.forward = forward,
+         .mask = eva_mask(batch.input_ids, batch.attention_mask, batch.labels, settings)});
   }
   initialize_lora_eva_weights(peft, batches);
 }

@@ -11,8 +11,9 @@
 namespace peft {
 
 /// Finds out what the next adapter with this config needs to begin with CorDA, and keeps it in
-/// `config.statistics`. `run_model` runs the model on the data, one row of a batch at a time; it may
-/// be empty where one of the files of `corda_config` exists. Files that do not exist are written.
+/// `config.statistics`. `run_model` runs the model on the data, one row of a batch at a time; it
+/// may be empty where one of the files of `corda_config` exists. Files that do not exist are
+/// written.
 ///
 ///   LoraConfig config{.init_lora_weights = "corda"};
 ///   preprocess_corda(net, config, [&] { for (auto& row : rows) net->forward(row); });

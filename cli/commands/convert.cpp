@@ -17,8 +17,7 @@ struct ConvertOptions {
 
   static void fields(auto& self, auto&& field) {
     field("adapter", self.adapter, "Folder of the trained adapter.", Required{});
-    field("path_initial_model_for_weight_conversion",
-          self.path_initial_model_for_weight_conversion,
+    field("path_initial_model_for_weight_conversion", self.path_initial_model_for_weight_conversion,
           "Folder of the adapter as it began: peft train keeps it in OUT/initial.", Required{});
     field("output_dir", self.output_dir, "Folder for the plain adapter.", Required{});
   }
@@ -26,13 +25,13 @@ struct ConvertOptions {
 
 int convert(const ConvertOptions& options, Console& console) {
   if (std::filesystem::exists(options.output_dir / "adapter_config.json")) {
-    throw Error(fmt::format("{}: holds an adapter already: expected a new folder. Name another one.",
-                            options.output_dir.string()));
+    throw Error(
+        fmt::format("{}: holds an adapter already: expected a new folder. Name another one.",
+                    options.output_dir.string()));
   }
   const PeftConfig config = read_adapter_config(options.adapter);
-  const auto [plain, tensors] =
-      converted_adapter(config, read_adapter_weights(options.adapter),
-                        options.path_initial_model_for_weight_conversion);
+  const auto [plain, tensors] = converted_adapter(config, read_adapter_weights(options.adapter),
+                                                  options.path_initial_model_for_weight_conversion);
   write_adapter(options.output_dir, plain, tensors);
   const auto card = options.adapter / "README.md";
   if (std::filesystem::exists(card)) {

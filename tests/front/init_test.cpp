@@ -125,8 +125,7 @@ TEST_P(BegunCase, TheBaseGivesAwayWhatItDoesInPython) {
     expect_close(base(tensor), run.at("residual." + key), "what is left of " + key);
   }
   expect_close(model->forward(run.at("input")), run.at("output"), "output");
-  EXPECT_EQ(keys(model.state_dict()),
-            keys(read_adapter_weights(init_golden(name) / "initial")));
+  EXPECT_EQ(keys(model.state_dict()), keys(read_adapter_weights(init_golden(name) / "initial")));
 }
 
 TEST_P(BegunCase, ItTrainsAsInPython) {
@@ -149,8 +148,8 @@ class LoadedCase : public testing::TestWithParam<const char*> {};
 TEST_P(LoadedCase, AFileOfPythonMeansTheSame) {
   const std::string name = GetParam();
   const StateDict run = tensors_of(init_golden(name) / "run.safetensors");
-  auto model = PeftModel::from_pretrained(net_of<Mixed>(init_golden(name)),
-                                          init_golden(name) / "trained");
+  auto model =
+      PeftModel::from_pretrained(net_of<Mixed>(init_golden(name)), init_golden(name) / "trained");
   expect_same_files(model, init_golden(name) / "trained");
   expect_close(model->forward(run.at("input")), run.at("trained_output"), "trained");
 }
@@ -255,10 +254,8 @@ void expect_refused(const std::string& word, const std::string& target) {
     }
   };
   const auto net = std::make_shared<AllImpl>();
-  const LoraConfig config{.r = 2,
-                          .target_modules = {target},
-                          .init_lora_weights = word,
-                          .loftq_config = LoftQConfig{}};
+  const LoraConfig config{
+      .r = 2, .target_modules = {target}, .init_lora_weights = word, .loftq_config = LoftQConfig{}};
   const auto before = net->named_parameters().size();
   EXPECT_THROW(get_peft_model(net, config), ConfigError) << word << " on " << target;
   EXPECT_EQ(net->named_parameters().size(), before);
@@ -371,9 +368,9 @@ TEST(Conversion, WhatCannotBeConvertedIsRefused) {
   config.use_rslora = true;
   config.rank_pattern = {{"lin1", 3}};
   EXPECT_THROW(converted_adapter(PeftConfig(config), trained, folder / "initial"), ConfigError);
-  EXPECT_THROW(converted_adapter(PeftConfig(config_of(folder)), trained,
-                                 init_golden("corda") / "initial"),
-               MismatchError);
+  EXPECT_THROW(
+      converted_adapter(PeftConfig(config_of(folder)), trained, init_golden("corda") / "initial"),
+      MismatchError);
 }
 
 TEST(Conversion, RsLoraKeepsItsScaling) {

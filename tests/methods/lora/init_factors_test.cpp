@@ -22,8 +22,8 @@ constexpr int64_t kRank = 2;
 constexpr double kScaling = 2.5;
 
 const StateDict& numbers() {
-  static const formats::SafetensorsFile file(
-      std::string(PEFT_SOURCE_DIR) + "/tests/methods/lora/golden/init_factors.safetensors");
+  static const formats::SafetensorsFile file(std::string(PEFT_SOURCE_DIR) +
+                                             "/tests/methods/lora/golden/init_factors.safetensors");
   static const StateDict tensors = file.load_all();
   return tensors;
 }
@@ -140,8 +140,9 @@ TEST(Quantise, Int8IsThatOfBitsandbytes) {
 TEST(IncrementalPCA, ComponentsAreThoseOfPython) {
   for (const bool lowrank : {false, true}) {
     const std::string name = lowrank ? "pca_lowrank." : "pca_full.";
-    IncrementalPCA pca(
-        {.n_components = 3, .lowrank = lowrank, .lowrank_seed = lowrank ? std::optional(42) : std::nullopt});
+    IncrementalPCAOptions options{.n_components = 3, .lowrank = lowrank};
+    if (lowrank) options.lowrank_seed = 42;
+    IncrementalPCA pca(options);
     for (const Tensor& batch : numbers().at("inputs").split(20)) pca.partial_fit(batch);
     expect_near(pca.components(), numbers().at(name + "components"), name + "components");
     expect_near(pca.singular_values(), numbers().at(name + "values"), name + "values");

@@ -50,18 +50,19 @@ LoraConfig plain_config(LoraConfig config) {
                     kind == InitKind::kOlora || kind == InitKind::kLoraGa ||
                     config.init_lora_weights.is(true);
   if (!fits) {
-    warn("path_initial_model_for_weight_conversion: made for adapters that begin with PiSSA, "
-         "CorDA, OLoRA or LoRA-GA, got init_lora_weights = " +
-         config.init_lora_weights.text() + ".");
+    warn(
+        "path_initial_model_for_weight_conversion: made for adapters that begin with PiSSA, "
+        "CorDA, OLoRA or LoRA-GA, got init_lora_weights = " +
+        config.init_lora_weights.text() + ".");
   }
   const auto twice = [](const Number& alpha) {
     return alpha.whole() ? Number(static_cast<int64_t>(2 * alpha)) : Number(2 * alpha);
   };
   config.init_lora_weights = true;
   config.r *= 2;
-  config.lora_alpha = config.use_rslora ? Number(static_cast<double>(config.lora_alpha) *
-                                                 std::sqrt(2.0))
-                                        : twice(config.lora_alpha);
+  config.lora_alpha = config.use_rslora
+                          ? Number(static_cast<double>(config.lora_alpha) * std::sqrt(2.0))
+                          : twice(config.lora_alpha);
   for (auto& [pattern, rank] : config.rank_pattern) rank *= 2;
   for (auto& [pattern, alpha] : config.alpha_pattern) alpha = twice(alpha);
   return config;

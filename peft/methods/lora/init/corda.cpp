@@ -22,8 +22,8 @@ constexpr int kMostDoublings = 60;
 
 [[noreturn]] void throw_corda(const std::string& module, const std::string& expected,
                               const std::string& got, const std::string& advice) {
-  throw ConfigError("CorDA: module '" + module + "': expected " + expected + ", got " + got +
-                    ". " + advice);
+  throw ConfigError("CorDA: module '" + module + "': expected " + expected + ", got " + got + ". " +
+                    advice);
 }
 
 std::vector<FoundSite> layers_of(const ModelTree& tree, const ModelFacts& facts,
@@ -39,8 +39,8 @@ std::vector<FoundSite> layers_of(const ModelTree& tree, const ModelFacts& facts,
 Tensor outer_product(const Tensor& input, bool half, const std::string& module) {
   Tensor x = input.detach().squeeze(0);
   if (x.dim() != 2) {
-    throw_corda(module, "an input of one row, [1, T, I] or [T, I]",
-                shape_text(input.sizes().vec()), "Run the model on one row at a time.");
+    throw_corda(module, "an input of one row, [1, T, I] or [T, I]", shape_text(input.sizes().vec()),
+                "Run the model on one row at a time.");
   }
   if (!half) x = x.to(at::kFloat);
   x = x / x.max().abs();
@@ -66,7 +66,8 @@ Inverted invert(const Tensor& covariance) {
   const Tensor mean = covariance.diagonal().mean();
   double damping = kFirstDamping;
   for (int i = 0; i < kMostDoublings; ++i, damping *= 2) {
-    const Tensor damped = covariance + (at::ones_like(covariance.diagonal()) * mean * damping).diag();
+    const Tensor damped =
+        covariance + (at::ones_like(covariance.diagonal()) * mean * damping).diag();
     const auto [inverse, info] = at::linalg_inv_ex(damped);
     if (info.item<int64_t>() != 0) continue;
     if (at::dist(damped.matmul(inverse), unit).item<double>() < kInverseError) {
@@ -74,7 +75,8 @@ Inverted invert(const Tensor& covariance) {
     }
   }
   throw ConfigError(
-      "CorDA: a covariance cannot be inverted: expected inputs that are not all zero. Run the model "
+      "CorDA: a covariance cannot be inverted: expected inputs that are not all zero. Run the "
+      "model "
       "on more, and more different, data.");
 }
 

@@ -42,7 +42,8 @@ struct Source {
 Tensor positions(const Tensor& x, const Tensor& mask, const std::string& name) {
   if (!mask.defined()) return x.reshape({-1, x.size(-1)});
   if (x.dim() == mask.dim() + 1 && x.sizes().slice(0, mask.dim()) == mask.sizes()) {
-    return x.index({mask});
+    const Tensor places = mask.flatten().nonzero().squeeze(1);
+    return x.flatten(0, mask.dim() - 1).index_select(0, places);
   }
   throw ConfigError("EVA: module '" + name + "': expected inputs " +
                     shape_text(mask.sizes().vec()) + " x features, as the mask of the batch, got " +
@@ -87,7 +88,8 @@ class EvaRun {
  private:
   void find_sources() {
     double rho = eva_.rho;
-    if (rho > kUnusualRho) rho = std::min(rho, std::floor(widest() / static_cast<double>(config_.r)));
+    if (rho > kUnusualRho)
+      rho = std::min(rho, std::floor(widest() / static_cast<double>(config_.r)));
     for (const Attachment& attachment : tuner_.attachments()) {
       const SiteKind kind = attachment.found.site.kind;
       if (kind != SiteKind::kLinear && kind != SiteKind::kTransposedLinear) continue;
@@ -104,8 +106,8 @@ class EvaRun {
     }
     if (sources_.empty()) {
       throw ConfigError(
-          "EVA: expected at least one linear layer with an adapter, got none. Name linear layers in "
-          "target_modules.");
+          "EVA: expected at least one linear layer with an adapter, got none. Name linear layers "
+          "in target_modules.");
     }
   }
 
@@ -296,8 +298,8 @@ class BaseInEvaluation {
 
 Tensor eva_mask(const Tensor& input_ids, const Tensor& attention_mask, const Tensor& labels,
                 const EvaConfig& config) {
-  Tensor mask = attention_mask.defined() ? attention_mask.to(at::kBool)
-                                         : at::ones_like(input_ids, at::kBool);
+  Tensor mask =
+      attention_mask.defined() ? attention_mask.to(at::kBool) : at::ones_like(input_ids, at::kBool);
   if (config.use_label_mask && labels.defined()) {
     mask = mask.logical_and(labels != config.label_mask_value);
   }

@@ -19,9 +19,8 @@ namespace {
 constexpr size_t kManyTargets = 20;  // MIN_TARGET_MODULES_FOR_OPTIMIZATION
 
 const EvaComponents* components_of(const std::vector<EvaComponents>& all, const std::string& name) {
-  const auto found = std::find_if(all.begin(), all.end(), [&](const EvaComponents& each) {
-    return each.module_name == name;
-  });
+  const auto found = std::find_if(
+      all.begin(), all.end(), [&](const EvaComponents& each) { return each.module_name == name; });
   return found == all.end() ? nullptr : &*found;
 }
 
@@ -31,9 +30,8 @@ void check_request(const Tuner& tuner, const LoraConfig& config) {
                       join_names(tuner.active_adapters()) + ". Activate one of them.");
   }
   if (config.init_lora_weights.word() != "eva") {
-    throw ConfigError(
-        "initialize_lora_eva_weights: init_lora_weights: expected 'eva', got " +
-        config.init_lora_weights.text() + ". Make the adapter with 'eva'.");
+    throw ConfigError("initialize_lora_eva_weights: init_lora_weights: expected 'eva', got " +
+                      config.init_lora_weights.text() + ". Make the adapter with 'eva'.");
   }
 }
 
@@ -145,9 +143,10 @@ void initialize_lora_eva_weights(Tuner& tuner, const std::vector<EvaComponents>&
   *fields.alpha_pattern = ranks.alpha_pattern;
   tuner.set_active(tuner.active_adapters());
   if (ranks.plain.empty()) return;
-  warn("EVA: these layers begin as with init_lora_weights = true, since no components were given "
-       "for them: " +
-       join_names(ranks.plain) + ". Embeddings, attentions and convolutions are not served.");
+  warn(
+      "EVA: these layers begin as with init_lora_weights = true, since no components were given "
+      "for them: " +
+      join_names(ranks.plain) + ". Embeddings, attentions and convolutions are not served.");
 }
 
 }  // namespace peft

@@ -54,9 +54,9 @@ Factors orthogonal_factors(const at::Tensor& random, const at::Tensor& random_in
 
 /// What LoRA-GA needs besides the weight.
 struct GradientInit {
-  at::Tensor gradient;          // [O, I]
-  double scaling = 1.0;         // of the adapter
-  int64_t stored_rows = 0;      // of the weight as it is stored: O, or I where it is transposed
+  at::Tensor gradient;      // [O, I]
+  double scaling = 1.0;     // of the adapter
+  int64_t stored_rows = 0;  // of the weight as it is stored: O, or I where it is transposed
   at::ScalarType dtype = at::kFloat;  // of the weight: A and B are rounded to it
   LoraGAConfig settings = {};
 };

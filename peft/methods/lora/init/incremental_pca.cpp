@@ -62,9 +62,8 @@ IncrementalPCA::Moments IncrementalPCA::with_batch(const Tensor& batch) const {
     const double ratio = before / rows;
     spread = variance_ * before + spread + (last_sum / ratio - sum).square() * (ratio / all);
   }
-  return {.mean = (last_sum + sum) / all,
-          .variance = spread / all,
-          .count = count_ + batch.size(0)};
+  return {
+      .mean = (last_sum + sum) / all, .variance = spread / all, .count = count_ + batch.size(0)};
 }
 
 // The components so far, the centred batch, and a row for the move of the mean: the matrix whose
@@ -74,8 +73,7 @@ Tensor IncrementalPCA::stacked(const Tensor& batch, int64_t count) const {
   const double factor = std::sqrt(static_cast<double>(count_) / static_cast<double>(count) *
                                   static_cast<double>(batch.size(0)));
   const Tensor correction = (mean_ - batch_mean) * factor;
-  return at::vstack(
-      {singular_values_.view({-1, 1}) * components_, batch - batch_mean, correction});
+  return at::vstack({singular_values_.view({-1, 1}) * components_, batch - batch_mean, correction});
 }
 
 void IncrementalPCA::decompose(const Tensor& matrix, const Moments& moments) {

@@ -39,8 +39,8 @@ struct Beginning {
 void check_half_or_single(const Beginning& it) {
   const auto dtype = it.weight.scalar_type();
   if (dtype == at::kFloat || dtype == at::kHalf || dtype == at::kBFloat16) return;
-  throw ConfigError("target module '" + it.site.module_name + "': init_lora_weights = " +
-                    it.config.init_lora_weights.text() +
+  throw ConfigError("target module '" + it.site.module_name +
+                    "': init_lora_weights = " + it.config.init_lora_weights.text() +
                     ": expected a weight in float32, float16 or bfloat16, got " +
                     std::string(dtype_name(dtype)) + ". Convert the model first.");
 }
@@ -63,8 +63,8 @@ void check_kind(const LoraConfig& config, const Site& site, InitKind kind) {
   throw_at_site(site, config, "true, false, 'gaussian' or 'eva' for an attention", kAdvice);
 }
 
-// Python takes some weights as they are stored, so that on a transposed one A and B get each other's
-// sides: it then works for square weights only, and changes what the model computes.
+// Python takes some weights as they are stored, so that on a transposed one A and B get each
+// other's sides: it then works for square weights only, and changes what the model computes.
 Tensor as_stored(const Beginning& it) {
   if (!it.transposed()) return it.matrix();
   if (it.weight.size(0) != it.weight.size(1)) {
@@ -170,8 +170,8 @@ Factors factors_of(const Beginning& it, InitKind kind) {
 void check_finite_factors(const Beginning& it, const Factors& factors) {
   for (const Tensor& tensor : {factors.a, factors.b, factors.weight}) {
     if (!tensor.defined() || at::isfinite(tensor).all().item<bool>()) continue;
-    throw ConfigError("target module '" + it.site.module_name + "': init_lora_weights = " +
-                      it.config.init_lora_weights.text() +
+    throw ConfigError("target module '" + it.site.module_name +
+                      "': init_lora_weights = " + it.config.init_lora_weights.text() +
                       ": expected finite values, got NaN or infinity. Check lora_alpha (it must "
                       "not be 0 here) and the base weight.");
   }

@@ -7,9 +7,7 @@
 namespace peft::lora {
 namespace {
 
-at::Tensor orthonormal(const at::Tensor& columns) {
-  return std::get<0>(at::linalg_qr(columns));
-}
+at::Tensor orthonormal(const at::Tensor& columns) { return std::get<0>(at::linalg_qr(columns)); }
 
 // An orthonormal basis [M, q] of where a tall matrix [M, N] maps random directions.
 at::Tensor approximate_basis(const at::Tensor& matrix, int64_t q, int64_t iterations,

@@ -63,9 +63,9 @@ ObservedInputs::ObservedInputs(const ModelTree& tree, std::vector<ObservedLayer>
   for (size_t i = 0; i < layers.size(); ++i) {
     const FoundSite& found = layers[i].found;
     auto kinds = shared.kinds(found.weight, found.module.name, call_kind(found.site.kind));
-    auto watcher = std::make_shared<Watcher>(
-        found.site.full_name(), found.site.kind,
-        [listener, i](const ObservedCall& call) { listener(i, call); });
+    auto watcher =
+        std::make_shared<Watcher>(found.site.full_name(), found.site.kind,
+                                  [listener, i](const ObservedCall& call) { listener(i, call); });
     watched_.push_back({std::move(layers[i]), std::move(watcher), std::move(kinds)});
   }
   size_t begun = 0;

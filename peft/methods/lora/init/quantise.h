@@ -16,7 +16,8 @@ struct Nf4Weight {
 
 /// A float32 tensor of any shape in NF4: each number is the nearest of 16 quantiles of the normal
 /// distribution, times the block's scale.
-/// Source: Dettmers et al., arXiv:2305.14314; quantize_4bit in bitsandbytes/backends/default/ops.py.
+/// Source: Dettmers et al., arXiv:2305.14314; quantize_4bit in
+/// bitsandbytes/backends/default/ops.py.
 Nf4Weight quantise_nf4(const at::Tensor& weight);
 /// -> float32 in the weight's shape
 at::Tensor dequantise(const Nf4Weight& weight);

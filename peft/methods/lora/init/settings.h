@@ -12,11 +12,11 @@ namespace peft {
 ///
 /// Source: Paischer et al., arXiv:2410.07170; EvaConfig in peft/tuners/lora/config.py.
 struct EvaConfig {
-  double rho = 2.0;              // a site's rank is at most rho times the config's, >= 1
-  double tau = 0.99;             // cosine similarity from which a component counts as found, 0 to 1
-  bool use_label_mask = true;    // leave out positions whose label is label_mask_value
+  double rho = 2.0;            // a site's rank is at most rho times the config's, >= 1
+  double tau = 0.99;           // cosine similarity from which a component counts as found, 0 to 1
+  bool use_label_mask = true;  // leave out positions whose label is label_mask_value
   int64_t label_mask_value = -100;
-  bool whiten = false;           // divide components by the root of their singular value
+  bool whiten = false;                 // divide components by the root of their singular value
   bool adjust_scaling_factors = true;  // keep the scaling where a rank was changed
 
   static void fields(auto& self, auto&& field) {

@@ -8,8 +8,8 @@ namespace peft::lora {
 
 /// The ways in which init_lora_weights can begin an adapter.
 enum class InitKind {
-  kDefault,   // true
-  kRandom,    // false
+  kDefault,  // true
+  kRandom,   // false
   kGaussian,
   kEva,
   kPissa,
