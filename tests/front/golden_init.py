@@ -18,8 +18,9 @@ from transformers.pytorch_utils import Conv1D
 
 sys.modules.setdefault("attr", types.SimpleNamespace(dataclass=dataclasses.dataclass))
 from golden import gradients, parameters  # noqa: E402
-from peft import (CordaConfig, EvaConfig, LoraConfig, LoraGAConfig, get_peft_model,  # noqa: E402
+from peft import (EvaConfig, LoraConfig, LoraGAConfig, get_peft_model,  # noqa: E402
                   initialize_lora_eva_weights)
+from peft.tuners.lora.config import CordaConfig  # noqa: E402
 from peft.tuners.lora.corda import preprocess_corda  # noqa: E402
 from peft.tuners.lora.eva import get_eva_state_dict  # noqa: E402
 from peft.tuners.lora.loraga import preprocess_loraga  # noqa: E402
