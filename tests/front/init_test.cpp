@@ -227,6 +227,26 @@ TEST_P(EvaCase, RanksAndComponentsAreThoseOfPython) {
 INSTANTIATE_TEST_SUITE_P(Golden, EvaCase, testing::Values("eva", "eva_whiten"),
                          [](const auto& info) { return std::string(info.param); });
 
+TEST(Eva, AModuleOfRankZeroLosesItsAdapter) {
+  Heads net;
+  auto model = get_peft_model(
+      net, LoraConfig{.r = 2, .target_modules = {"q", "k", "o"}, .init_lora_weights = "eva"});
+  initialize_lora_eva_weights(
+      model.tuner(),
+      {{"q", at::randn({4, 8})}, {"k", at::empty({0, 8})}, {"o", at::randn({2, 8})}});
+  EXPECT_EQ(model.tuner().targeted_modules(), (std::vector<std::string>{"q", "o"}));
+  EXPECT_EQ(keys(model.state_dict()),
+            (std::set<std::string>{
+                "base_model.model.q.lora_A.weight", "base_model.model.q.lora_B.weight",
+                "base_model.model.o.lora_A.weight", "base_model.model.o.lora_B.weight"}));
+  const auto& config = model.peft_config("default").as<LoraConfig>();
+  EXPECT_EQ(config.target_modules, NamesOrPattern(std::vector<std::string>{"q", "o"}));
+  EXPECT_EQ(config.rank_pattern, (std::vector<std::pair<std::string, int64_t>>{{"q", 4}}));
+  EXPECT_EQ(model.trainable_parameters().size(), 4u);
+  model->forward(torch::zeros({1, 2}, torch::kLong)).sum().backward();
+  EXPECT_FALSE(net->k->named_children().contains("lora_A"));
+}
+
 TEST(Eva, WhatItCannotServeIsRefused) {
   Heads net;
   auto plain = get_peft_model(net, LoraConfig{.r = 2, .target_modules = {"q"}});
