@@ -177,11 +177,6 @@ void check_finite_factors(const Beginning& it, const Factors& factors) {
   }
 }
 
-bool is_plain_draw(InitKind kind) {
-  return kind == InitKind::kDefault || kind == InitKind::kRandom || kind == InitKind::kGaussian ||
-         kind == InitKind::kEva;
-}
-
 }  // namespace
 
 InitialValues initial_values(const LoraConfig& config, const Site& site, int64_t rank,
@@ -190,7 +185,7 @@ InitialValues initial_values(const LoraConfig& config, const Site& site, int64_t
   const InitKind kind = init_kind_of_word(config.init_lora_weights.word());
   if (kind == InitKind::kGaussian) return {};
   check_kind(config, site, kind);
-  if (is_plain_draw(kind)) return {};
+  if (kind == InitKind::kEva) return {};
   const bool linear = site.kind == SiteKind::kLinear || site.kind == SiteKind::kTransposedLinear;
   const bool minor_lookup = site.kind == SiteKind::kEmbedding && kind == InitKind::kMica;
   if (!linear && !minor_lookup) return {};

@@ -49,11 +49,6 @@ std::optional<int64_t> pissa_iterations(const std::string& word) {
       word + "'. Correct the word.");
 }
 
-bool changes_base(InitKind kind) {
-  return kind == InitKind::kPissa || kind == InitKind::kOlora || kind == InitKind::kCorda ||
-         kind == InitKind::kLoftq || kind == InitKind::kLoraGa;
-}
-
 std::string init_words() {
   return "true, false, 'gaussian', 'eva', 'olora', 'pissa', 'pissa_niter_[number of iterations]', "
          "'corda', 'loftq', 'orthogonal', 'mica' or 'lora_ga'";

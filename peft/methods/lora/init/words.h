@@ -6,10 +6,8 @@
 
 namespace peft::lora {
 
-/// The ways in which init_lora_weights can begin an adapter.
+/// The ways in which a word of init_lora_weights can begin an adapter.
 enum class InitKind {
-  kDefault,  // true
-  kRandom,   // false
   kGaussian,
   kEva,
   kPissa,
@@ -30,9 +28,6 @@ InitKind init_kind_of_word(const std::string& word);
 /// The iterations of "pissa_niter_16"; nullopt for "pissa".
 /// Throws: ConfigError for a word of neither form.
 std::optional<int64_t> pissa_iterations(const std::string& word);
-
-/// True where a part of the base weight moves into the adapter.
-bool changes_base(InitKind kind);
 
 /// The words in a sentence, for messages.
 std::string init_words();
