@@ -81,8 +81,9 @@ class AdapterSlots {
   std::string path_;
   std::vector<std::pair<std::string, std::shared_ptr<SlotModule>>> slots_;
   std::vector<Entry> entries_;
-  std::vector<std::weak_ptr<torch::nn::Module>> way_;  // from the module to home_, which is left out
-  std::weak_ptr<torch::nn::Module> home_;              // that the slots hang in
+  std::vector<std::weak_ptr<torch::nn::Module>>
+      way_;                                // from the module to home_, which is left out
+  std::weak_ptr<torch::nn::Module> home_;  // that the slots hang in
 };
 
 /// Throws ConfigError where the name cannot be a part of a parameter's name: empty or with a dot.

@@ -4,7 +4,11 @@
 #include <gtest/gtest.h>
 
 #include "peft/formats/safetensors_file.h"
+#include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/variants/dora.h"
+#include "peft/methods/lora/variants/losses.h"
+#include "peft/methods/lora/variants/monteclora.h"
+#include "peft/methods/lora/variants/qalora.h"
 #include "peft/tensor/call_tokens.h"
 #include "peft/tensor/module_kind.h"
 #include "tests/front/golden_run.h"
@@ -158,6 +162,48 @@ TEST(GoldenVariants, TargetParametersBesideModules) {
 }
 
 TEST(GoldenVariants, BlockDiagonal) { expect_like_python<Mixed>("bdlora"); }
+
+TEST(GoldenVariants, Kasa) {
+  expect_like_python<Mixed>("kasa");
+  auto model = load<Mixed>("kasa");
+  expect_close(lora::kasa_loss(model.tuner()), run_of("kasa").at("loss"), "extra loss");
+  EXPECT_THROW(model.add_adapter("plain", LoraConfig{.target_modules = {"lin1"}}), ConfigError);
+}
+
+TEST(GoldenVariants, QaloraSeesItsInputsInGroups) {
+  const StateDict run = formats::SafetensorsFile(variant("qalora.safetensors")).load_all();
+  const lora::LoraAdapter adapter{.a = run.at("a"), .b = run.at("b"), .bias = {}, .scaling = 0.75};
+  expect_close(lora::qalora_update(adapter, run.at("x"), 4), run.at("y"), "update");
+  EXPECT_THROW(lora::qalora_update(adapter, run.at("x"), 5), ConfigError);
+}
+
+// Python's random numbers in the place of our own.
+void use_noise_of(PeftModelFor<Mixed>& model, const StateDict& run) {
+  for (Attachment& attachment : model.tuner().attachments()) {
+    const std::string name = attachment.found.site.module_name + ".";
+    const auto& layer = dynamic_cast<const lora::LoraLayer&>(*attachment.layer);
+    auto& variant = const_cast<lora::MontecloraVariant&>(
+        dynamic_cast<const lora::MontecloraVariant&>(*layer.adapter("default").variant));
+    variant.set_noise([=] {
+      return lora::MontecloraNoise{.normal = run.at(name + "z_mvn"),
+                                   .wishart = run.at(name + "z_wishart").diagonal(),
+                                   .mixture = run.at(name + "z_dirichlet")};
+    });
+  }
+}
+
+TEST(GoldenVariants, Monteclora) {
+  const StateDict run = run_of("monteclora");
+  auto model = load<Mixed>("monteclora");
+  use_noise_of(model, run);
+  expect_close(lora::monteclora_loss(model.tuner()), run.at("loss"), "extra loss");
+  expect_same_files(model, variant("monteclora"));
+  expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
+  auto drawing = load<Mixed>("monteclora");
+  EXPECT_FALSE(at::equal(drawing->forward(run.at("input")), drawing->forward(run.at("input"))));
+  drawing.eval();
+  EXPECT_TRUE(at::equal(drawing->forward(run.at("input")), drawing->forward(run.at("input"))));
+}
 
 TEST(GoldenVariants, Velora) { expect_like_python<Mixed>("velora"); }
 
