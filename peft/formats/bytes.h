@@ -7,6 +7,9 @@
 
 namespace peft::formats {
 
+/// The next step in every message about a damaged file.
+inline constexpr std::string_view kRefetch = "The file is damaged or was not fetched to its end.";
+
 /// a * b, or nullopt where it does not fit.
 inline std::optional<uint64_t> checked_product(uint64_t a, uint64_t b) {
   if (b != 0 && a > std::numeric_limits<uint64_t>::max() / b) return std::nullopt;

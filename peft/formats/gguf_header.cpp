@@ -16,10 +16,9 @@ namespace {
 
 constexpr uint32_t kString = 8, kList = 9;
 constexpr size_t kMaxListDepth = 4;
-constexpr uint32_t kMaxDimensions = 4;  // GGML_MAX_DIMS
-constexpr uint64_t kMaxName = 65'535;   // the specification's limit for keys
+constexpr uint32_t kMaxGgufDimensions = 4;  // GGML_MAX_DIMS
+constexpr uint64_t kMaxName = 65'535;       // the specification's limit for keys
 constexpr uint64_t kDefaultAlignment = 32;
-constexpr std::string_view kRefetch = "The file is damaged or was not fetched to its end.";
 
 /// Bytes of one value of a type of fixed size; 0 for strings, lists and unknown types.
 uint64_t fixed_size(uint32_t type) {
@@ -228,9 +227,9 @@ class GgufReader {
     GgufTensor tensor;
     tensor.name = cursor_.string("tensor name", kMaxName);
     const auto dimensions = cursor_.number<uint32_t>("number of dimensions");
-    if (dimensions > kMaxDimensions) {
+    if (dimensions > kMaxGgufDimensions) {
       fail(tensor.name,
-           fmt::format("expected at most {} dimensions, got {}", kMaxDimensions, dimensions));
+           fmt::format("expected at most {} dimensions, got {}", kMaxGgufDimensions, dimensions));
     }
     for (uint32_t i = 0; i < dimensions; ++i) {
       const auto length = cursor_.number<uint64_t>("shape");

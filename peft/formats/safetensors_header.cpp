@@ -18,7 +18,6 @@ namespace {
 constexpr uint64_t kLengthBytes = 8;
 constexpr uint64_t kMaxHeader = 100'000'000;  // the limit of the reference implementation
 constexpr size_t kMaxDimensions = 64;         // ATen's own limit is of that order
-constexpr std::string_view kRefetch = "The file is damaged or was not fetched to its end.";
 
 struct DtypeBits {
   std::string_view word;

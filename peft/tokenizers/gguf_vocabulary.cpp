@@ -18,7 +18,7 @@ enum TokenType { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
 
 constexpr std::string_view kSpaceMark = "\u2581";
 /// A longer SentencePiece token would take too long to take apart, and none is made.
-constexpr size_t kLongestToken = 1024;
+constexpr size_t kLongestGgufToken = 1024;
 
 /// The parts of the metadata that every kind of vocabulary has.
 struct GgufVocabulary {
@@ -134,10 +134,10 @@ std::vector<MergeTable::Merge> merges_by_score(const GgufVocabulary& gguf,
   for (size_t i = 0; i < gguf.tokens.size(); ++i) {
     const std::string_view token = gguf.tokens[i];
     if (gguf.types[i] == kControl || gguf.types[i] == kUnknown) continue;
-    if (token.size() > kLongestToken) {
+    if (token.size() > kLongestGgufToken) {
       gguf.json.at("tokenizer.ggml.tokens")
           .fail(fmt::format("token {} is too long: expected at most {} bytes, got {}", i,
-                            kLongestToken, token.size()));
+                            kLongestGgufToken, token.size()));
     }
     const auto rank = std::lower_bound(ranks.begin(), ranks.end(), scores[i], std::greater<>());
     for (size_t cut = 1; cut < token.size(); ++cut) {

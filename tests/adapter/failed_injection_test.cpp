@@ -113,7 +113,7 @@ std::vector<Failure> failures() {
   };
 }
 
-std::shared_ptr<Tuner> tuner_of(Net& net) {
+std::shared_ptr<Tuner> tuner_of_net(Net& net) {
   return std::make_shared<Tuner>(ModelTree(std::shared_ptr<nn::Module>(net.ptr())), ModelFacts{},
                                  find_method("LORA"));
 }
@@ -135,7 +135,7 @@ TEST(FailedInjection, OfTheFirstAdapterLeavesTheModelAsItWas) {
     SCOPED_TRACE(failure.what);
     Net net;
     const Snapshot before(net, x);
-    const auto tuner = tuner_of(net);
+    const auto tuner = tuner_of_net(net);
     expect_failure(*tuner, failure);
     before.expect_unchanged(net, x);
     EXPECT_TRUE(tuner->attachments().empty());
@@ -149,7 +149,7 @@ TEST(FailedInjection, OfAnotherAdapterLeavesTheFirstAsItWas) {
   for (const Failure& failure : failures()) {
     SCOPED_TRACE(failure.what);
     Net net;
-    const auto tuner = tuner_of(net);
+    const auto tuner = tuner_of_net(net);
     tuner->inject("first", LoraConfig{.r = 2,
                                       .target_modules = {"fc"},
                                       .bias = "lora_only",
@@ -167,7 +167,7 @@ TEST(FailedInjection, OfAnotherAdapterLeavesTheFirstAsItWas) {
 
 TEST(FailedInjection, ASecondAdapterThatTrainsBiasesAndATakenNameAreRefused) {
   Net net;
-  const auto tuner = tuner_of(net);
+  const auto tuner = tuner_of_net(net);
   tuner->inject("first", LoraConfig{.target_modules = {"fc"}, .bias = "all"});
   EXPECT_THROW(tuner->inject("second", LoraConfig{.target_modules = {"fc"}, .bias = "lora_only"}),
                ConfigError);
@@ -180,7 +180,7 @@ TEST(FailedInjection, TakingBackTheLastInjectionUndoesIt) {
   const at::Tensor x = torch::randn({3, 4});
   Net net;
   const Snapshot untouched(net, x);
-  const auto tuner = tuner_of(net);
+  const auto tuner = tuner_of_net(net);
   const LoraConfig config{.target_modules = {"fc"},
                           .bias = "all",
                           .modules_to_save = Saved{"head"},

@@ -119,7 +119,7 @@ std::shared_ptr<Checkpoint> open_bytes(const std::string& bytes) {
 }
 
 /// The message of the error that opening gives.
-std::string complaint(const std::string& bytes) {
+std::string gguf_complaint(const std::string& bytes) {
   try {
     open_bytes(bytes);
   } catch (const UnsupportedError& error) {
@@ -169,7 +169,7 @@ TEST(GgufCheckpoint, RotaryFactorsBecomeTheRuleThatMadeThem) {
                          {"original_max_position_embeddings", 8192}};
   EXPECT_EQ(file->config()["rope_scaling"], expected);
   EXPECT_TRUE(file->tensors().empty()) << "the factors are no weight";
-  EXPECT_NE(complaint(with_rotary_factors(32, 1, 8)).find("expected the factors of rope type"),
+  EXPECT_NE(gguf_complaint(with_rotary_factors(32, 1, 8)).find("expected the factors of rope type"),
             std::string::npos);
 }
 
@@ -177,9 +177,9 @@ TEST(GgufCheckpoint, APartOfAModelAndAnAdapterAreErrorsThatSayWhatToDo) {
   const auto parts = [](uint16_t count) {
     return GgufBytes().start(0, 1).string("split.count").number<uint32_t>(2).number(count).text();
   };
-  EXPECT_NE(complaint(parts(3)).find("one of 3 parts. Join them"), std::string::npos);
-  EXPECT_EQ(complaint(parts(1)), "");
-  const std::string adapter = complaint(
+  EXPECT_NE(gguf_complaint(parts(3)).find("one of 3 parts. Join them"), std::string::npos);
+  EXPECT_EQ(gguf_complaint(parts(1)), "");
+  const std::string adapter = gguf_complaint(
       GgufBytes().start(0, 1).string("general.type").number<uint32_t>(8).string("adapter").text());
   EXPECT_NE(adapter.find("expected a model, got an adapter"), std::string::npos) << adapter;
 }

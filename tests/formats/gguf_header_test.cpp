@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-std::string complaint(const std::string& text) {
+std::string header_complaint(const std::string& text) {
   try {
     GgufHeader::parse(std::as_bytes(std::span(text)), "model.gguf");
   } catch (const Error& error) {
@@ -32,27 +32,31 @@ TEST(GgufHeader, ReadsShapesRowsFirst) {
 }
 
 TEST(GgufHeader, OtherFilesAndVersionsAreErrors) {
-  EXPECT_THAT(complaint("GGML..........................."), HasSubstr("not a GGUF file"));
-  EXPECT_THAT(complaint(GgufBytes().start(0, 0, 1).text()), HasSubstr("expected 2 or 3"));
-  EXPECT_THAT(complaint(GgufBytes().start(0, 0, 0x03000000).text()), HasSubstr("big-endian"));
-  EXPECT_THAT(complaint(GgufBytes().start(0, 0, 9).text()), HasSubstr("got 9"));
-  EXPECT_EQ(complaint(GgufBytes().start(0, 0, 2).text()), "");
+  EXPECT_THAT(header_complaint("GGML..........................."), HasSubstr("not a GGUF file"));
+  EXPECT_THAT(header_complaint(GgufBytes().start(0, 0, 1).text()), HasSubstr("expected 2 or 3"));
+  EXPECT_THAT(header_complaint(GgufBytes().start(0, 0, 0x03000000).text()),
+              HasSubstr("big-endian"));
+  EXPECT_THAT(header_complaint(GgufBytes().start(0, 0, 9).text()), HasSubstr("got 9"));
+  EXPECT_EQ(header_complaint(GgufBytes().start(0, 0, 2).text()), "");
 }
 
 TEST(GgufHeader, CountsThatNoFileCanHoldAreErrors) {
   constexpr uint64_t kHuge = UINT64_MAX / 2;
-  EXPECT_THAT(complaint(GgufBytes().start(kHuge, 0).data(64)), HasSubstr("number of tensors"));
-  EXPECT_THAT(complaint(GgufBytes().start(0, kHuge).data(64)),
+  EXPECT_THAT(header_complaint(GgufBytes().start(kHuge, 0).data(64)),
+              HasSubstr("number of tensors"));
+  EXPECT_THAT(header_complaint(GgufBytes().start(0, kHuge).data(64)),
               HasSubstr("number of metadata values"));
-  EXPECT_THAT(complaint(GgufBytes().start(0, 1).number(kHuge).data(64)), HasSubstr("metadata key"));
+  EXPECT_THAT(header_complaint(GgufBytes().start(0, 1).number(kHuge).data(64)),
+              HasSubstr("metadata key"));
   const auto list = [](uint32_t type, uint64_t length) {
     return GgufBytes().start(0, 1).string("k").number<uint32_t>(9).number(type).number(length).data(
         64);
   };
   for (const uint32_t type : {0U, 6U, 8U, 9U, 12U}) {
-    EXPECT_THAT(complaint(list(type, kHuge)), HasSubstr("metadata 'k': expected at most")) << type;
+    EXPECT_THAT(header_complaint(list(type, kHuge)), HasSubstr("metadata 'k': expected at most"))
+        << type;
   }
-  EXPECT_THAT(complaint(list(13, 1)), HasSubstr("type from 0 to 12"));
+  EXPECT_THAT(header_complaint(list(13, 1)), HasSubstr("type from 0 to 12"));
 }
 
 TEST(GgufHeader, ListsWithinListsAreReadAndBounded) {
@@ -65,17 +69,18 @@ TEST(GgufHeader, ListsWithinListsAreReadAndBounded) {
   GgufBytes deep;
   deep.start(0, 1).string("k").number<uint32_t>(9);
   for (int i = 0; i < 10'000; ++i) deep.number<uint32_t>(9).number<uint64_t>(1);
-  EXPECT_THAT(complaint(deep.data(64)), HasSubstr("levels"));
+  EXPECT_THAT(header_complaint(deep.data(64)), HasSubstr("levels"));
 }
 
 TEST(GgufHeader, WrongTensorsAreErrorsThatNameThem) {
   const auto one = [](std::vector<uint64_t> shape, uint32_t type, uint64_t offset) {
-    return complaint(GgufBytes().start(1, 0).tensor("w", std::move(shape), type, offset).data(64));
+    return header_complaint(
+        GgufBytes().start(1, 0).tensor("w", std::move(shape), type, offset).data(64));
   };
   EXPECT_EQ(one({16}, 0, 0), "");
   EXPECT_THAT(one({17}, 0, 0), HasSubstr("tensor 'w': expected 68 bytes at offset 0, got 64"));
   EXPECT_EQ(one({16, 0}, 0, 0), "") << "no numbers, no bytes";
-  EXPECT_THAT(complaint(GgufBytes().start(1, 0).tensor("w", {0}, 0, 0).text()),
+  EXPECT_THAT(header_complaint(GgufBytes().start(1, 0).tensor("w", {0}, 0, 0).text()),
               HasSubstr("tensor 'w': expected the data to begin at byte 64, got a file of 57"));
   EXPECT_THAT(one({1}, 0, 4), HasSubstr("that 32 divides"));
   EXPECT_THAT(one({1}, 0, UINT64_MAX - 31), HasSubstr("expected 4 bytes"));
@@ -88,7 +93,7 @@ TEST(GgufHeader, WrongTensorsAreErrorsThatNameThem) {
 
 TEST(GgufHeader, OverlapHolesAndDuplicatesAreErrors) {
   const auto two = [](const std::string& second, uint64_t offset) {
-    return complaint(
+    return header_complaint(
         GgufBytes().start(2, 0).tensor("a", {16}, 0, 0).tensor(second, {8}, 0, offset).data(160));
   };
   EXPECT_EQ(two("b", 64), "");
@@ -104,18 +109,18 @@ TEST(GgufHeader, OverlapHolesAndDuplicatesAreErrors) {
                               .number<uint32_t>(0)
                               .number<uint8_t>(1)
                               .text();
-  EXPECT_THAT(complaint(key), HasSubstr("twice"));
+  EXPECT_THAT(header_complaint(key), HasSubstr("twice"));
 }
 
 TEST(GgufHeader, EveryTruncationOfARealFileIsAnError) {
   const std::string whole = read_text_file(PEFT_SOURCE_DIR "/tests/formats/golden/tiny_llama.gguf");
-  EXPECT_EQ(complaint(whole), "");
+  EXPECT_EQ(header_complaint(whole), "");
   size_t end = 0;  // the writer pads the file after its last tensor
   const auto header = GgufHeader::parse(std::as_bytes(std::span(whole)), "whole");
   for (const GgufTensor& tensor : header.tensors())
     end = std::max(end, tensor.begin + tensor.bytes);
   for (size_t length = 0; length < end; length += length < 4096 ? 1 : 61) {
-    EXPECT_NE(complaint(whole.substr(0, length)), "") << length;
+    EXPECT_NE(header_complaint(whole.substr(0, length)), "") << length;
   }
 }
 

@@ -14,7 +14,7 @@ namespace peft::formats {
 namespace {
 namespace fs = std::filesystem;
 
-const fs::path kGolden = fs::path(PEFT_SOURCE_DIR) / "tests/formats/golden/python.safetensors";
+const fs::path kPythonFile = fs::path(PEFT_SOURCE_DIR) / "tests/formats/golden/python.safetensors";
 
 std::string bytes_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -34,7 +34,7 @@ class SafetensorsFileTest : public testing::Test {
 };
 
 TEST_F(SafetensorsFileTest, ReadsWhatPythonWrote) {
-  const SafetensorsFile file(kGolden);
+  const SafetensorsFile file(kPythonFile);
   EXPECT_TRUE(at::equal(file.load("b.weight"), torch::arange(6, at::kFloat).reshape({2, 3})));
   EXPECT_TRUE(at::equal(file.load("half"), torch::tensor({1.5, -2.0}).to(at::kHalf)));
   EXPECT_TRUE(at::equal(file.load("ids"), torch::tensor({1L, -(1L << 40)}).reshape({1, 2})));
@@ -44,8 +44,8 @@ TEST_F(SafetensorsFileTest, ReadsWhatPythonWrote) {
 }
 
 TEST_F(SafetensorsFileTest, WritesTheSameBytesAsPython) {
-  write_safetensors(folder / "again.safetensors", SafetensorsFile(kGolden).load_all());
-  EXPECT_EQ(bytes_of(folder / "again.safetensors"), bytes_of(kGolden));
+  write_safetensors(folder / "again.safetensors", SafetensorsFile(kPythonFile).load_all());
+  EXPECT_EQ(bytes_of(folder / "again.safetensors"), bytes_of(kPythonFile));
 }
 
 TEST_F(SafetensorsFileTest, EveryDtypeComesBack) {
@@ -120,21 +120,21 @@ TEST_F(SafetensorsFileTest, StridedAndSharedTensorsAreWrittenWhole) {
 
 TEST_F(SafetensorsFileTest, ATensorOutlivesItsFileObject) {
   at::Tensor tensor;
-  { tensor = SafetensorsFile(kGolden).load("a.weight"); }
+  { tensor = SafetensorsFile(kPythonFile).load("a.weight"); }
   EXPECT_EQ(tensor.sum().item<float>(), 6.0f);
 }
 
 TEST_F(SafetensorsFileTest, WritingToATensorLeavesTheFileAlone) {
-  fs::copy_file(kGolden, folder / "copy.safetensors");
+  fs::copy_file(kPythonFile, folder / "copy.safetensors");
   const SafetensorsFile file(folder / "copy.safetensors");
   file.load("a.weight").fill_(9);
   EXPECT_EQ(file.load("a.weight").sum().item<float>(), 36.0f);
-  EXPECT_EQ(bytes_of(folder / "copy.safetensors"), bytes_of(kGolden));
+  EXPECT_EQ(bytes_of(folder / "copy.safetensors"), bytes_of(kPythonFile));
 }
 
 TEST_F(SafetensorsFileTest, AMissingNameIsAnErrorWithTheClosestNames) {
   try {
-    SafetensorsFile(kGolden).load("b.weigth");
+    SafetensorsFile(kPythonFile).load("b.weigth");
     FAIL() << "no error";
   } catch (const NotFoundError& e) {
     EXPECT_NE(std::string(e.what()).find("'b.weight'"), std::string::npos) << e.what();
@@ -142,7 +142,7 @@ TEST_F(SafetensorsFileTest, AMissingNameIsAnErrorWithTheClosestNames) {
 }
 
 TEST_F(SafetensorsFileTest, AFileCutAtAnyLengthIsAFormatError) {
-  const std::string whole = bytes_of(kGolden);
+  const std::string whole = bytes_of(kPythonFile);
   for (size_t length = 0; length < whole.size(); length++) {
     const fs::path cut = folder / "cut.safetensors";
     std::ofstream(cut, std::ios::binary) << whole.substr(0, length);

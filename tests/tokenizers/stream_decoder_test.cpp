@@ -6,13 +6,13 @@
 namespace peft::tokenizers {
 namespace {
 
-std::shared_ptr<Tokenizer> golden(const std::string& name) {
+std::shared_ptr<Tokenizer> golden_tokenizer(const std::string& name) {
   return Tokenizer::from_file(std::string(PEFT_SOURCE_DIR) + "/tests/tokenizers/golden/" + name +
                               ".json");
 }
 
 TEST(StreamDecoder, NeverGivesOutHalfACharacter) {
-  const auto tokenizer = golden("gpt2");
+  const auto tokenizer = golden_tokenizer("gpt2");
   const std::string text = "a👩‍👩‍👧‍👦 中文 नमस्ते 🏳️‍🌈.";
   StreamDecoder stream(tokenizer);
   std::string all;
@@ -27,7 +27,7 @@ TEST(StreamDecoder, NeverGivesOutHalfACharacter) {
 }
 
 TEST(StreamDecoder, GivesOutTextAsSoonAsItIsWhole) {
-  const auto tokenizer = golden("gpt2");
+  const auto tokenizer = golden_tokenizer("gpt2");
   StreamDecoder stream(tokenizer);
   for (const char letter : std::string("xyz")) {
     EXPECT_EQ(stream.push(*tokenizer->token_to_id(std::string(1, letter))), std::string(1, letter));
@@ -35,7 +35,7 @@ TEST(StreamDecoder, GivesOutTextAsSoonAsItIsWhole) {
 }
 
 TEST(StreamDecoder, KeepsTheBlanksBetweenWords) {
-  const auto tokenizer = golden("llama2");
+  const auto tokenizer = golden_tokenizer("llama2");
   const std::string text = "the time  is 12:45";
   StreamDecoder stream(tokenizer);
   std::string all;
@@ -44,7 +44,7 @@ TEST(StreamDecoder, KeepsTheBlanksBetweenWords) {
 }
 
 TEST(StreamDecoder, WhatNeverBecomesWholeComesAtTheEndAsReplacement) {
-  const auto tokenizer = golden("llama2");
+  const auto tokenizer = golden_tokenizer("llama2");
   StreamDecoder stream(tokenizer);
   EXPECT_EQ(stream.push(*tokenizer->token_to_id("<0xE4>")), "");
   EXPECT_EQ(stream.push(*tokenizer->token_to_id("<0xB8>")), "");
@@ -52,7 +52,7 @@ TEST(StreamDecoder, WhatNeverBecomesWholeComesAtTheEndAsReplacement) {
 }
 
 TEST(StreamDecoder, ManyBrokenBytesAreNotHeldBackForEver) {
-  const auto tokenizer = golden("llama2");
+  const auto tokenizer = golden_tokenizer("llama2");
   StreamDecoder stream(tokenizer);
   std::string all;
   for (int i = 0; i < 100; ++i) all += stream.push(*tokenizer->token_to_id("<0xFF>"));
@@ -60,7 +60,7 @@ TEST(StreamDecoder, ManyBrokenBytesAreNotHeldBackForEver) {
 }
 
 TEST(StreamDecoder, SpecialTokensAreSkippedOrShown) {
-  const auto tokenizer = golden("gpt2");
+  const auto tokenizer = golden_tokenizer("gpt2");
   const int64_t end = *tokenizer->token_to_id("<|endoftext|>");
   EXPECT_EQ(StreamDecoder(tokenizer).push(end), "");
   EXPECT_EQ(StreamDecoder(tokenizer, false).push(end), "<|endoftext|>");

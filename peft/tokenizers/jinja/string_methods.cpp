@@ -11,7 +11,7 @@
 namespace peft::jinja {
 namespace {
 
-constexpr auto kNone = std::string_view::npos;
+constexpr auto kNotFound = std::string_view::npos;
 
 const std::string& self(const Call& call) { return call.args[0].text(); }
 
@@ -77,7 +77,7 @@ Values split_at(std::string_view text, std::string_view separator, int64_t limit
   Values pieces;
   while (limit-- != 0) {
     const size_t place = from_right ? text.rfind(separator) : text.find(separator);
-    if (place == kNone) break;
+    if (place == kNotFound) break;
     const size_t behind = place + separator.size();
     pieces.emplace_back(from_right ? text.substr(behind) : text.substr(0, place));
     text = from_right ? text.substr(0, place) : text.substr(behind);
@@ -136,8 +136,8 @@ Value find(Call& call) {
   const std::string_view part =
       first <= last ? std::string_view(text).substr(first, last - first) : std::string_view();
   size_t place = kFromRight ? part.rfind(sub) : part.find(sub);
-  if (first > last) place = kNone;
-  if (place != kNone) return static_cast<int64_t>(count_points(text.substr(0, first + place)));
+  if (first > last) place = kNotFound;
+  if (place != kNotFound) return static_cast<int64_t>(count_points(text.substr(0, first + place)));
   if (kMustBeThere) throw ConfigError("chat template: " + call.name + ": the text is not found.");
   return int64_t{-1};
 }
@@ -148,7 +148,8 @@ Value count(Call& call) {
   call.engine.budget().spend_on(call.args[0]);
   if (sub.empty()) return static_cast<int64_t>(count_points(self(call)) + 1);
   int64_t found = 0;
-  for (size_t at = self(call).find(sub); at != kNone; at = self(call).find(sub, at + sub.size()))
+  for (size_t at = self(call).find(sub); at != kNotFound;
+       at = self(call).find(sub, at + sub.size()))
     ++found;
   return found;
 }
@@ -181,7 +182,7 @@ Value partition(Call& call) {
   if (separator.empty()) throw ConfigError("chat template: partition: the separator is empty.");
   const std::string_view text = self(call);
   const size_t place = kFromRight ? text.rfind(separator) : text.find(separator);
-  if (place == kNone)
+  if (place == kNotFound)
     return kFromRight ? Value::tuple({"", "", text}) : Value::tuple({text, "", ""});
   return Value::tuple({text.substr(0, place), separator, text.substr(place + separator.size())});
 }

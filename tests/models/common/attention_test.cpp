@@ -11,8 +11,8 @@ namespace {
 
 using test::relative_error;
 
-at::Tensor written_out(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                       const at::Tensor& additive, double scale) {
+at::Tensor attention_written_out(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                 const at::Tensor& additive, double scale) {
   const auto groups = q.size(1) / k.size(1);
   const auto keys = k.repeat_interleave(groups, 1), values = v.repeat_interleave(groups, 1);
   const auto weights = (at::matmul(q, keys.transpose(2, 3)) * scale + additive).softmax(-1);
@@ -29,7 +29,8 @@ TEST(Attention, ValueAndGradientsEqualTheFormulaForEverySharingOfHeads) {
       const auto mask = make_attention_mask({.batch = 2, .queries = tokens});
       const auto additive = at::full({tokens, tokens}, -INFINITY).triu(1);
       const auto got = attend(q, k, v, mask, {.scale = 0.4});
-      const auto expected = written_out(q, k, v, additive.nan_to_num(0, 0, -INFINITY), 0.4);
+      const auto expected =
+          attention_written_out(q, k, v, additive.nan_to_num(0, 0, -INFINITY), 0.4);
       EXPECT_LT(relative_error(got, expected), 1e-5);
       const auto probe = at::randn_like(got);
       const auto a = torch::autograd::grad({(got * probe).sum()}, {q, k, v});

@@ -26,7 +26,7 @@ Inputs inputs(int64_t tokens, int64_t heads, int64_t kv_heads, int64_t width,
           values.detach().requires_grad_(true)};
 }
 
-at::Tensor written_out(const Inputs& in, double scale) {
+at::Tensor causal_written_out(const Inputs& in, double scale) {
   const auto groups = in.q.size(1) / in.k.size(1), tokens = in.q.size(2);
   const auto keys = in.k.to(at::kDouble).repeat_interleave(groups, 1);
   const auto values = in.v.to(at::kDouble).repeat_interleave(groups, 1);
@@ -44,7 +44,7 @@ void expect_equal(at::ScalarType dtype, double tolerance) {
       const auto in = inputs(tokens, heads, kv_heads, width, dtype);
       ASSERT_TRUE(serves_causal_attention(in.q, in.k, in.v));
       const auto got = causal_attention(in.q, in.k, in.v, 0.3);
-      const auto expected = written_out(in, 0.3);
+      const auto expected = causal_written_out(in, 0.3);
       EXPECT_LT(relative_error(got.to(at::kDouble), expected), tolerance) << tokens;
       const auto probe = at::randn_like(got);
       const auto a = torch::autograd::grad({got}, {in.q, in.k, in.v}, {probe});
@@ -75,7 +75,7 @@ TEST(CausalAttention, LargeScoresStayFinite) {
   in.q = (in.q.detach() * 200).requires_grad_(true);
   const auto got = causal_attention(in.q, in.k, in.v, 1.0);
   // Scores of a thousand leave four digits after the point.
-  EXPECT_LT(relative_error(got.to(at::kDouble), written_out(in, 1.0)), 1e-4);
+  EXPECT_LT(relative_error(got.to(at::kDouble), causal_written_out(in, 1.0)), 1e-4);
   const auto slopes = torch::autograd::grad({got.sum()}, {in.q, in.k, in.v});
   for (const auto& slope : slopes) EXPECT_TRUE(slope.isfinite().all().item<bool>());
 }

@@ -13,7 +13,7 @@ using test::relative_error;
 
 constexpr double kEps = 1e-5;
 
-at::Tensor written_out(const at::Tensor& x, const at::Tensor& weight) {
+at::Tensor norm_written_out(const at::Tensor& x, const at::Tensor& weight) {
   return weight * (x * at::rsqrt(x.square().mean(-1, true) + kEps));
 }
 
@@ -25,7 +25,7 @@ TEST_P(RmsNormShapes, ValueAndGradientEqualTheFormula) {
   const auto x = at::randn({rows, width}).requires_grad_(true);
   const auto copy = x.detach().clone().requires_grad_(true);
   const auto weight = at::randn({width}), probe = at::randn({rows, width});
-  const auto got = rms_norm(x, weight, kEps), expected = written_out(copy, weight);
+  const auto got = rms_norm(x, weight, kEps), expected = norm_written_out(copy, weight);
   EXPECT_LT(relative_error(got, expected), 1e-5);
   (got * probe).sum().backward();
   (expected * probe).sum().backward();
@@ -40,9 +40,9 @@ TEST_P(RmsNormShapes, TheSumAndItsNormCarryBothGradients) {
   const auto weight = at::randn({width}), probe = at::randn({rows, width});
   const auto [sum, norm] = add_rms_norm(x, delta, weight, kEps);
   EXPECT_TRUE(at::equal(sum, copy));
-  EXPECT_LT(relative_error(norm, written_out(copy, weight)), 1e-5);
+  EXPECT_LT(relative_error(norm, norm_written_out(copy, weight)), 1e-5);
   (norm * probe + sum.square()).sum().backward();
-  (written_out(copy, weight) * probe + copy.square()).sum().backward();
+  (norm_written_out(copy, weight) * probe + copy.square()).sum().backward();
   EXPECT_LT(relative_error(x.grad(), copy.grad()), 1e-5);
   EXPECT_LT(relative_error(delta.grad(), copy.grad()), 1e-5);
 }
@@ -66,7 +66,7 @@ TEST(RmsNorm, ATrainedWeightGetsItsGradient) {
   const auto weight = at::randn({8}).requires_grad_(true);
   const auto copy = weight.detach().clone().requires_grad_(true);
   rms_norm(x, weight, kEps).square().sum().backward();
-  written_out(x, copy).square().sum().backward();
+  norm_written_out(x, copy).square().sum().backward();
   EXPECT_LT(relative_error(weight.grad(), copy.grad()), 1e-5);
 }
 
