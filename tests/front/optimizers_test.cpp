@@ -6,40 +6,21 @@
 
 #include "peft/formats/safetensors_file.h"
 #include "tests/front/golden_run.h"
+#include "tests/front/variant_models.h"
 
 namespace peft {
 namespace {
 
-namespace nn = torch::nn;
 using namespace test;  // NOLINT: what the golden tests share
-
-struct MixedImpl : nn::Module {
-  MixedImpl() {
-    emb = register_module("emb", nn::Embedding(11, 8));
-    lin1 = register_module("lin1", nn::Linear(8, 8));
-    lin2 = register_module("lin2", nn::Linear(nn::LinearOptions(8, 8).bias(false)));
-    conv = register_module("conv", nn::Conv1d(nn::Conv1dOptions(8, 6, 3).padding(1)));
-    head = register_module("head", nn::Linear(6, 4));
-  }
-  at::Tensor forward(const at::Tensor& ids) {
-    at::Tensor h = torch::relu(lin1(emb(ids)));
-    h = h + lin2(h);
-    return head(torch::relu(conv(h.transpose(1, 2)).transpose(1, 2)));
-  }
-  nn::Embedding emb{nullptr};
-  nn::Linear lin1{nullptr}, lin2{nullptr}, head{nullptr};
-  nn::Conv1d conv{nullptr};
-};
-TORCH_MODULE(Mixed);
 
 class Optimizers : public testing::Test {
  protected:
   // The model of tests/front/golden_variants.py with the values it had before the first step.
-  PeftModelFor<Mixed> start(const std::string& name) {
+  PeftModelFor<models::Mixed> start(const std::string& name) {
     run_ =
         formats::SafetensorsFile(golden("../golden_variants/optimizers") / (name + ".safetensors"))
             .load_all();
-    Mixed net;
+    models::Mixed net;
     {
       const at::NoGradGuard no_grad;
       for (auto& parameter : net->named_parameters()) {
@@ -58,7 +39,7 @@ class Optimizers : public testing::Test {
   }
 
   template <typename Optimizer>
-  void expect_steps_of_python(PeftModelFor<Mixed>& model, Optimizer& optimizer) {
+  void expect_steps_of_python(PeftModelFor<models::Mixed>& model, Optimizer& optimizer) {
     for (int step = 0; step < 3; ++step) {
       optimizer.zero_grad();
       model->forward(run_.at("input")).square().sum().backward();
@@ -102,7 +83,7 @@ TEST_F(Optimizers, Riemannian) {
       create_riemannian_optimizer<torch::optim::SGD>(model, torch::optim::SGDOptions(1e-3), 0.05);
   expect_steps_of_python(model, *sgd);
   EXPECT_THROW(sgd->step([] { return at::zeros({}); }), UnsupportedError);
-  auto lookups = get_peft_model(Mixed(), LoraConfig{.target_modules = {"emb"}});
+  auto lookups = get_peft_model(models::Mixed(), LoraConfig{.target_modules = {"emb"}});
   EXPECT_THROW(
       create_riemannian_optimizer<torch::optim::SGD>(lookups, torch::optim::SGDOptions(1e-3)),
       ConfigError);
