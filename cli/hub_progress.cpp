@@ -19,8 +19,7 @@ hub::ProgressCallback transfer_bar(const Console& console, std::string label) {
                                                  .bytes = true,
                                                  .terminal = console.talk_terminal});
     }
-    (*bar)->set_postfix("file",
-                        fmt::format("{}/{}", progress.file_index + 1, progress.file_count));
+    (*bar)->set_postfix("file", fmt::format("{}/{}", progress.file_index + 1, progress.file_count));
     (*bar)->set_done(static_cast<int64_t>(progress.done));
     if (progress.done == progress.total && progress.file_index + 1 >= progress.file_count) {
       (*bar)->finish();

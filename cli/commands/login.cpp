@@ -22,9 +22,7 @@ struct LoginOptions {
 struct WhoamiOptions {
   bool json = false;
 
-  static void fields(auto& self, auto&& field) {
-    field("json", self.json, "Write an object.");
-  }
+  static void fields(auto& self, auto&& field) { field("json", self.json, "Write an object."); }
 };
 
 /// While it lives, what is typed is not shown.

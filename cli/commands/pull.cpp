@@ -28,12 +28,12 @@ int pull(const PullOptions& options, Console& console) {
   hub::Settings settings = hub::settings_from_environment();
   if (!options.cache_dir.empty()) settings.cache = std::filesystem::absolute(options.cache_dir);
   hub::Client client(std::move(settings));
-  const auto folder = hub::snapshot_download(
-      client, options.repo,
-      {.revision = options.revision,
-       .patterns = {.include = options.include, .exclude = options.exclude},
-       .local_files_only = options.local_files_only,
-       .progress = transfer_bar(console, "pull")});
+  const auto folder =
+      hub::snapshot_download(client, options.repo,
+                             {.revision = options.revision,
+                              .patterns = {.include = options.include, .exclude = options.exclude},
+                              .local_files_only = options.local_files_only,
+                              .progress = transfer_bar(console, "pull")});
   console.result(folder.string());
   return kOk;
 }

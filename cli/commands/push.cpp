@@ -37,16 +37,16 @@ int push(const PushOptions& options, Console& console) {
     throw UsageError("expected a folder and a repository: peft push DIR NAMESPACE/NAME.");
   }
   hub::Client client(hub::settings_from_environment());
-  const hub::Commit commit = hub::push_folder(
-      client, options.folder_and_repo[0], options.folder_and_repo[1],
-      {.revision = options.revision,
-       .path_in_repo = options.path_in_repo,
-       .commit_message = options.commit_message,
-       .commit_description = options.commit_description,
-       .is_private = options.is_private ? std::optional(true) : std::nullopt,
-       .create_pr = options.create_pr,
-       .patterns = {.include = options.include, .exclude = options.exclude},
-       .progress = transfer_bar(console, "push")});
+  const hub::Commit commit =
+      hub::push_folder(client, options.folder_and_repo[0], options.folder_and_repo[1],
+                       {.revision = options.revision,
+                        .path_in_repo = options.path_in_repo,
+                        .commit_message = options.commit_message,
+                        .commit_description = options.commit_description,
+                        .is_private = options.is_private ? std::optional(true) : std::nullopt,
+                        .create_pr = options.create_pr,
+                        .patterns = {.include = options.include, .exclude = options.exclude},
+                        .progress = transfer_bar(console, "push")});
   console.result(commit.url);
   if (!commit.pull_request_url.empty()) console.say("pull request: " + commit.pull_request_url);
   return kOk;

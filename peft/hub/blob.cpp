@@ -14,8 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kIdleAttempts = 5;  // attempts in a row that bring no byte
-constexpr int kWholeAttempts = 2; // downloads whose content is wrong
+constexpr int kIdleAttempts = 5;   // attempts in a row that bring no byte
+constexpr int kWholeAttempts = 2;  // downloads whose content is wrong
 
 std::string resolve_path(const std::string& repo, const std::string& revision,
                          const std::string& file) {
@@ -100,8 +100,8 @@ class Download {
       std::optional<HttpResponse> answer;
       try {
         answer = bring();
-        if (answer->status == 416) partial_.clear();  // what is there is longer than the file
-        else check_status(*answer, url_, what_);
+        if (answer->status == 416) throw_no_such_range();
+        check_status(*answer, url_, what_);
         if (answer->status < 300 && !facts_.size) return;
       } catch (const NetworkError&) {
         if (idle + 1 >= kIdleAttempts && partial_.size() <= before) throw;
@@ -143,6 +143,12 @@ class Download {
                       " on, got the range " + quote(head.header("content-range")) + ".");
   }
 
+  [[noreturn]] void throw_no_such_range() const {
+    throw FormatError(what_ + ": expected more than " + std::to_string(partial_.size()) +
+                      " bytes, the host has no more. Try again; if it stays so, the host is at "
+                      "fault.");
+  }
+
   void take(std::string_view piece) {
     if (facts_.size && partial_.size() + piece.size() > *facts_.size) {
       throw FormatError(what_ + ": expected " + std::to_string(*facts_.size) +
@@ -153,10 +159,9 @@ class Download {
   }
 
   [[noreturn]] void throw_too_short() const {
-    throw NetworkError(what_ + ": expected " +
-                       (facts_.size ? std::to_string(*facts_.size) : std::string("all")) +
-                       " bytes, got " + std::to_string(partial_.size()) +
-                       ". Try again: what came is kept.");
+    throw NetworkError(
+        what_ + ": expected " + (facts_.size ? std::to_string(*facts_.size) : std::string("all")) +
+        " bytes, got " + std::to_string(partial_.size()) + ". Try again: what came is kept.");
   }
 
   void check() const {

@@ -13,8 +13,8 @@ namespace peft::hub {
 /// What the Hub says about one file before its bytes come.
 struct FileFacts {
   std::string commit = {};
-  std::string etag = {};                 // the name of its blob
-  std::optional<uint64_t> size = {};     // bytes
+  std::string etag = {};              // the name of its blob
+  std::optional<uint64_t> size = {};  // bytes
 };
 
 /// Asks about a file of a branch, tag or commit.

@@ -11,10 +11,10 @@ namespace peft::hub {
 
 /// One file of a commit, as the Hub lists it.
 struct RepoFile {
-  uint64_t size = 0;             // bytes
-  std::string blob_id = {};      // git's SHA-1
-  std::string lfs_sha256 = {};   // of the content; empty: kept in git itself
-  std::string xet_hash = {};     // empty: not in that storage
+  uint64_t size = 0;            // bytes
+  std::string blob_id = {};     // git's SHA-1
+  std::string lfs_sha256 = {};  // of the content; empty: kept in git itself
+  std::string xet_hash = {};    // empty: not in that storage
   /// The name of its blob in the cache.
   const std::string& etag() const { return lfs_sha256.empty() ? blob_id : lfs_sha256; }
 };

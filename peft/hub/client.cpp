@@ -84,8 +84,8 @@ void check_status(const HttpResponse& response, const std::string& url, const st
                         " Check its name; for a private one, `peft login`.");
   }
   if (status == 401) {
-    throw AccessError(start + "the Hub wants another token, or there is no such repository." +
-                      end + " Check the name, then `peft login`.");
+    throw AccessError(start + "the Hub wants another token, or there is no such repository." + end +
+                      " Check the name, then `peft login`.");
   }
   if (status == 403) {
     throw AccessError(start + "this token may not do that." + end +
@@ -101,8 +101,7 @@ void check_status(const HttpResponse& response, const std::string& url, const st
     throw NetworkError(start + "the host failed." + end + " Try again later.");
   }
   if (status >= 300 && status < 400) {
-    throw NetworkError(start + "expected an answer, got a redirect." + end +
-                       " Check HF_ENDPOINT.");
+    throw NetworkError(start + "expected an answer, got a redirect." + end + " Check HF_ENDPOINT.");
   }
   throw ConfigError(start + "the Hub refuses the request." + end);
 }
@@ -151,6 +150,10 @@ HttpResponse Client::send_once(HttpRequest request, const BodySink& sink) {
 void Client::wait(int attempt, const std::optional<HttpResponse>& answer) {
   double seconds = std::min(8.0, static_cast<double>(1 << std::min(attempt, 3)));
   if (answer) seconds = asked_wait(*answer).value_or(seconds);
+  if (seconds > kLongestWait) {
+    throw NetworkError("the host asks to wait " + std::to_string(static_cast<int64_t>(seconds)) +
+                       " s. Try again then.");
+  }
   sleep_(seconds);
 }
 
@@ -189,7 +192,8 @@ Json read_answer(const HttpResponse& response, const std::string& url, const std
 
 Json Client::get_json(const std::string& path, const std::string& what) {
   const std::string address = url(path);
-  return read_answer(request({.url = address, .connect_timeout = settings_.etag_timeout,
+  return read_answer(request({.url = address,
+                              .connect_timeout = settings_.etag_timeout,
                               .stall_timeout = settings_.etag_timeout}),
                      address, what);
 }

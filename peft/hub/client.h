@@ -12,8 +12,8 @@ namespace peft::hub {
 
 /// How a request is repeated.
 struct Repeat {
-  int attempts = 5;      // in all, where the host answers 429 or 5xx or not at all
-  bool unsafe = false;   // a second request may do the work twice: only 429 is asked again
+  int attempts = 5;     // in all, where the host answers 429 or 5xx or not at all
+  bool unsafe = false;  // a second request may do the work twice: only 429 is asked again
 };
 
 /// Speaks with one Hub. The token goes to the endpoint's own scheme, host and port and nowhere
@@ -40,7 +40,7 @@ class Client {
                  const Repeat& repeat = {});
 
   /// Waits before the attempt after attempt number `attempt` (from 0): as long as the answer asks,
-  /// else 1, 2, 4, 8 seconds.
+  /// else 1, 2, 4, 8 seconds.  Throws: NetworkError where it asks for more than five minutes.
   void wait(int attempt, const std::optional<HttpResponse>& answer = std::nullopt);
 
   /// "https://huggingface.co" + path.

@@ -82,8 +82,8 @@ std::vector<std::string> missing_files(const RepoCache& cache, const std::string
 }
 
 /// What to do without the Hub: `reason` says why it is not asked.
-fs::path from_cache(const RepoCache& cache, const std::string& repo,
-                    const DownloadOptions& options, const std::string& reason) {
+fs::path from_cache(const RepoCache& cache, const std::string& repo, const DownloadOptions& options,
+                    const std::string& reason) {
   const auto commit = cache.commit_of(options.revision);
   std::error_code code;
   if (!commit || !fs::is_directory(cache.snapshot(*commit), code)) {

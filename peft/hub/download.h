@@ -15,10 +15,10 @@ namespace peft::hub {
 using Selection = std::function<std::vector<std::string>(const std::vector<std::string>& files)>;
 
 struct DownloadOptions {
-  std::string revision = "main";     // branch, tag or commit
-  Patterns patterns = {};            // which files; all unless said otherwise
-  Selection select = {};             // of those, these; empty: all
-  bool local_files_only = false;     // as when offline
+  std::string revision = "main";  // branch, tag or commit
+  Patterns patterns = {};         // which files; all unless said otherwise
+  Selection select = {};          // of those, these; empty: all
+  bool local_files_only = false;  // as when offline
   ProgressCallback progress = {};
 };
 
@@ -35,7 +35,6 @@ std::filesystem::path snapshot_download(Client& client, const std::string& repo,
 /// The same for one file; returns its path in the snapshot.
 /// Source: hf_hub_download in huggingface_hub/file_download.py.
 std::filesystem::path hf_hub_download(Client& client, const std::string& repo,
-                                      const std::string& file,
-                                      const DownloadOptions& options = {});
+                                      const std::string& file, const DownloadOptions& options = {});
 
 }  // namespace peft::hub

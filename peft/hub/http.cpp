@@ -44,9 +44,8 @@ size_t on_header(char* data, size_t, size_t size, void* context) {
       if (space != line.npos) response.status = std::atoi(line.data() + space);
     } else if (const size_t colon = line.find(':'); colon != line.npos) {
       std::string name(line.substr(0, colon));
-      std::transform(name.begin(), name.end(), name.begin(), [](unsigned char letter) {
-        return static_cast<char>(std::tolower(letter));
-      });
+      std::transform(name.begin(), name.end(), name.begin(),
+                     [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
       response.headers[name] = std::string(trim(line.substr(colon + 1)));
     }
     return size;
@@ -192,10 +191,10 @@ HttpResponse HttpClient::send(const HttpRequest& request, const BodySink& sink) 
   const CURLcode code = curl_easy_perform(handle_->curl);
   if (exchange.failure) std::rethrow_exception(exchange.failure);
   if (code == CURLE_OK) return std::move(exchange.response);
-  const std::string reason = code == CURLE_OPERATION_TIMEDOUT
-                                 ? "no byte came for " +
-                                       std::to_string(whole_seconds(request.stall_timeout)) + " s"
-                                 : curl_easy_strerror(code);
+  const std::string reason =
+      code == CURLE_OPERATION_TIMEDOUT
+          ? "no byte came for " + std::to_string(whole_seconds(request.stall_timeout)) + " s"
+          : curl_easy_strerror(code);
   const std::string text = shown_url(request.url) + ": " + reason +
                            ". Check the connection and try again; what came is kept.";
   if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT) {

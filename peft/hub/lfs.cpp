@@ -136,35 +136,41 @@ void upload_one(Client& client, const LocalFile& file, const Json& actions, cons
   }
 }
 
+using FilesByHash = std::map<std::string, const LocalFile*>;
+
 Json ask_where(Client& client, const std::string& repo, const std::string& revision,
-               const std::vector<const LocalFile*>& files) {
+               const FilesByHash& files) {
   Json objects = Json::array();
-  for (const LocalFile* file : files) {
-    objects.push_back({{"oid", file->sha256}, {"size", file->size}});
+  for (const auto& [hash, file] : files) {
+    objects.push_back({{"oid", hash}, {"size", file->size}});
   }
+  const LocalFile& first = *files.begin()->second;
   Json body = {{"operation", "upload"},
                {"transfers", {"basic", "multipart"}},
                {"objects", std::move(objects)},
                {"hash_algo", "sha256"}};
   if (!revision.empty()) body["ref"] = {{"name", revision}};
-  const Json answer = post(client, client.url("/" + repo + ".git/info/lfs/objects/batch"), body,
-                           *files.front());
+  const Json answer =
+      post(client, client.url("/" + repo + ".git/info/lfs/objects/batch"), body, first);
   if (answer.is_object() && answer.contains("objects") && answer["objects"].is_array()) {
     return answer["objects"];
   }
-  throw_malformed(*files.front(), "expected a list of objects");
+  throw_malformed(first, "expected a list of objects");
 }
 
 void upload_batch(Client& client, const std::string& repo, const std::string& revision,
                   const std::vector<const LocalFile*>& files,
                   const std::function<void(const LocalFile&, uint64_t)>& sent) {
-  std::map<std::string, const LocalFile*> by_hash;
-  for (const LocalFile* file : files) by_hash[file->sha256] = file;
-  for (const Json& object : ask_where(client, repo, revision, files)) {
+  FilesByHash waiting;  // equal files are one object
+  for (const LocalFile* file : files) waiting[file->sha256] = file;
+  for (const Json& object : ask_where(client, repo, revision, waiting)) {
     try {
-      const auto found = by_hash.find(object.at("oid").get<std::string>());
-      if (found == by_hash.end()) throw_malformed(*files.front(), "an object that was not asked for");
+      const auto found = waiting.find(object.at("oid").get<std::string>());
+      if (found == waiting.end()) {
+        throw_malformed(*files.front(), "an object that was not asked for");
+      }
       const LocalFile& file = *found->second;
+      waiting.erase(found);
       if (object.contains("error")) {
         throw AccessError(quote(file.path_in_repo) + ": the storage refuses the file: " +
                           quote(object["error"].at("message").get<std::string>()) + ".");
@@ -175,6 +181,9 @@ void upload_batch(Client& client, const std::string& repo, const std::string& re
     } catch (const Json::exception&) {
       throw_malformed(*files.front(), "a key is missing or of another type");
     }
+  }
+  if (!waiting.empty()) {
+    throw_malformed(*waiting.begin()->second, "expected an answer for this file, got none");
   }
 }
 

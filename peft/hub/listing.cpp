@@ -38,10 +38,8 @@ void add_entry(const Json& entry, Listing& listing) {
 
 }  // namespace
 
-std::string resolve_revision(Client& client, const std::string& repo,
-                             const std::string& revision) {
-  const std::string path =
-      "/api/models/" + repo + "/revision/" + percent_encoded(revision);
+std::string resolve_revision(Client& client, const std::string& repo, const std::string& revision) {
+  const std::string path = "/api/models/" + repo + "/revision/" + percent_encoded(revision);
   const Json answer = client.get_json(path, "repository " + quote(repo));
   if (answer.is_object() && answer.contains("sha") && answer["sha"].is_string()) {
     const auto commit = answer["sha"].get<std::string>();

@@ -80,15 +80,19 @@ Account whoami(Client& client) {
 }
 
 void save_token(const Settings& settings, const Token& token, const std::string& name) {
+  std::string section;  // the name is a stranger's: it must stay on its line
+  for (const char letter : name) {
+    if (static_cast<unsigned char>(letter) >= ' ') section += letter;
+  }
   const fs::path stored = settings.token_path.parent_path() / "stored_tokens";
   std::string text;
   try {
     text = read_text_file(stored, 1 << 20);
   } catch (const NotFoundError&) {
   }
-  text = without_section(text, name);
+  text = without_section(text, section);
   if (!text.empty() && !text.ends_with("\n\n")) text += "\n";
-  write_secret(stored, text + "[" + name + "]\nhf_token = " + token.reveal() + "\n\n");
+  write_secret(stored, text + "[" + section + "]\nhf_token = " + token.reveal() + "\n\n");
   write_secret(settings.token_path, token.reveal());
 }
 

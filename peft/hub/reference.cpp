@@ -22,7 +22,8 @@ std::string fault_of_repo_id(std::string_view repo) {
     if (part.empty()) return "an empty part";
     if (!is_word(part.front()) || !is_word(part.back())) return "'-' or '.' at the end of a part";
     for (const char letter : part) {
-      if (!is_word(letter) && letter != '-' && letter != '.') return "a character that is not allowed";
+      if (!is_word(letter) && letter != '-' && letter != '.')
+        return "a character that is not allowed";
     }
   }
   return "";
@@ -47,6 +48,14 @@ std::string percent_decoded(std::string_view text) {
     }
   }
   return result;
+}
+
+/// A name without a namespace that cannot be meant for a repository.
+bool is_file_name(std::string_view text) {
+  for (const char* ending : {".gguf", ".safetensors", ".json", ".bin", ".pt", ".pth"}) {
+    if (text.ends_with(ending)) return true;
+  }
+  return false;
 }
 
 /// How much of "REVISION/SUBFOLDER" is the revision.
@@ -89,9 +98,12 @@ bool is_commit(std::string_view revision) {
 std::optional<Reference> parse_reference(std::string_view text) {
   const std::string_view scheme = "hf://";
   if (text.rfind(scheme, 0) == 0) text.remove_prefix(scheme.size());
-  const size_t slash = text.find('/');
-  if (slash == text.npos) return std::nullopt;
-  const size_t end = std::min(text.find_first_of("@/", slash + 1), text.size());
+  size_t end = std::min(text.find_first_of("@/"), text.size());
+  if (end < text.size() && text[end] == '/') {
+    end = std::min(text.find_first_of("@/", end + 1), text.size());
+  } else if (is_file_name(text)) {
+    return std::nullopt;
+  }
   Reference reference{.repo = std::string(text.substr(0, end))};
   if (!fault_of_repo_id(reference.repo).empty()) return std::nullopt;
   text.remove_prefix(end);

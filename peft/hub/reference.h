@@ -18,12 +18,13 @@ bool is_commit(std::string_view revision);
 
 /// What a user wrote in place of a folder.
 struct Reference {
-  std::string repo = {};      // "namespace/name"
-  std::string revision = {};  // empty: the caller's, or main
-  std::string subfolder = {}; // inside the repository; empty: its root
+  std::string repo = {};       // "namespace/name"
+  std::string revision = {};   // empty: the caller's, or main
+  std::string subfolder = {};  // inside the repository; empty: its root
 };
 
-/// Reads `[hf://]NAMESPACE/NAME[@REVISION][/SUBFOLDER]`; nullopt where the text cannot be one.
+/// Reads `[hf://]NAMESPACE/NAME[@REVISION][/SUBFOLDER]`, or the `NAME[@REVISION]` of the oldest
+/// repositories; nullopt where the text cannot be one.
 /// A slash in the revision is written %2F, but for refs/pr/N.
 std::optional<Reference> parse_reference(std::string_view text);
 

@@ -100,8 +100,7 @@ fs::path brought(const Reference& reference, const ResolveOptions& options,
 namespace {
 
 template <typename Choose>
-fs::path found_model(const fs::path& name_or_path, const ResolveOptions& options,
-                     Choose&& choose) {
+fs::path found_model(const fs::path& name_or_path, const ResolveOptions& options, Choose&& choose) {
   std::error_code code;
   if (fs::exists(name_or_path, code)) return name_or_path;
   const auto reference = parse_reference(name_or_path.string());

@@ -11,7 +11,7 @@ namespace peft::hub {
 
 /// How a model or an adapter of the Hub is found.
 struct ResolveOptions {
-  std::string revision = {};  // empty: the reference's own, or main
+  std::string revision = {};   // empty: the reference's own, or main
   std::string subfolder = {};  // below the reference's own
   bool local_files_only = false;
   ProgressCallback progress = {};

@@ -19,9 +19,8 @@ std::string value_of(const Environment& environment, const char* name) {
 }
 
 bool is_true(std::string value) {
-  std::transform(value.begin(), value.end(), value.begin(), [](unsigned char letter) {
-    return static_cast<char>(std::toupper(letter));
-  });
+  std::transform(value.begin(), value.end(), value.begin(),
+                 [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
   return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
 }
 

@@ -17,9 +17,9 @@ struct Settings {
   std::filesystem::path token_path = {};            // HF_TOKEN_PATH
   Token token = {};                                 // HF_TOKEN, else the file token_path
   bool offline = false;                             // HF_HUB_OFFLINE: the cache alone is used
-  bool symlinks = true;         // false: HF_HUB_DISABLE_SYMLINKS, snapshots hold copies
-  double etag_timeout = 10;     // HF_HUB_ETAG_TIMEOUT, seconds
-  double download_timeout = 10; // HF_HUB_DOWNLOAD_TIMEOUT, seconds without a byte
+  bool symlinks = true;          // false: HF_HUB_DISABLE_SYMLINKS, snapshots hold copies
+  double etag_timeout = 10;      // HF_HUB_ETAG_TIMEOUT, seconds
+  double download_timeout = 10;  // HF_HUB_DOWNLOAD_TIMEOUT, seconds without a byte
 };
 
 /// The settings that environment variables give. `read_token` false: no token is looked for, as

@@ -10,12 +10,12 @@ namespace peft::hub {
 
 /// How far a transfer of files is.
 struct Progress {
-  std::string file = {};     // path in the repository
-  uint64_t file_done = 0;    // bytes of this file
-  uint64_t file_total = 0;   // 0: unknown
-  uint64_t done = 0;         // bytes of all files
+  std::string file = {};    // path in the repository
+  uint64_t file_done = 0;   // bytes of this file
+  uint64_t file_total = 0;  // 0: unknown
+  uint64_t done = 0;        // bytes of all files
   uint64_t total = 0;
-  size_t file_index = 0;     // from 0
+  size_t file_index = 0;  // from 0
   size_t file_count = 0;
 };
 

@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kBatch = 256;
-constexpr uint64_t kSample = 512;                     // bytes of a file that the Hub judges it by
+constexpr uint64_t kSample = 512;  // bytes of a file that the Hub judges it by
 constexpr uint64_t kLargestRegular = uint64_t{1} << 28;  // it travels in base64 in memory
 
 std::string first_bytes(const fs::path& path, uint64_t size) {
@@ -28,9 +28,8 @@ std::string first_bytes(const fs::path& path, uint64_t size) {
 
 bool is_kept_out(const std::string& path) {
   const auto parts = split(path, '/');
-  return std::any_of(parts.begin(), parts.end(), [](const std::string& part) {
-    return part == ".git" || part == ".cache";
-  });
+  return std::any_of(parts.begin(), parts.end(),
+                     [](const std::string& part) { return part == ".git" || part == ".cache"; });
 }
 
 std::vector<LocalFile> files_of(const fs::path& folder, const PushOptions& options) {
@@ -43,12 +42,11 @@ std::vector<LocalFile> files_of(const fs::path& folder, const PushOptions& optio
     if (!entry.is_regular_file()) continue;
     const std::string path = entry.path().lexically_relative(folder).generic_string();
     if (is_kept_out(path) || !options.patterns.admit(path)) continue;
-    files.push_back({.path = entry.path(), .path_in_repo = prefix + path,
-                     .size = entry.file_size()});
+    files.push_back(
+        {.path = entry.path(), .path_in_repo = prefix + path, .size = entry.file_size()});
   }
-  std::sort(files.begin(), files.end(), [](const LocalFile& a, const LocalFile& b) {
-    return a.path_in_repo < b.path_in_repo;
-  });
+  std::sort(files.begin(), files.end(),
+            [](const LocalFile& a, const LocalFile& b) { return a.path_in_repo < b.path_in_repo; });
   if (files.empty()) {
     throw ConfigError(folder.string() + ": expected files to upload, got none.");
   }
@@ -103,9 +101,8 @@ std::string line_of(const char* key, Json value) {
 
 /// The commit as lines of JSON.
 std::string commit_text(const std::vector<LocalFile>& files, const PushOptions& options) {
-  std::string text =
-      line_of("header", {{"summary", options.commit_message},
-                         {"description", options.commit_description}});
+  std::string text = line_of(
+      "header", {{"summary", options.commit_message}, {"description", options.commit_description}});
   for (const LocalFile& file : files) {
     if (file.is_large) {
       text += line_of("lfsFile", {{"path", file.path_in_repo},
@@ -127,8 +124,7 @@ std::string commit_text(const std::vector<LocalFile>& files, const PushOptions& 
 }
 
 void create_branch(Client& client, const std::string& repo, const std::string& branch) {
-  const std::string url =
-      client.url("/api/models/" + repo + "/branch/" + percent_encoded(branch));
+  const std::string url = client.url("/api/models/" + repo + "/branch/" + percent_encoded(branch));
   const HttpResponse response = client.request({.method = "POST",
                                                 .url = url,
                                                 .headers = {{"Content-Type", "application/json"}},
@@ -139,8 +135,8 @@ void create_branch(Client& client, const std::string& repo, const std::string& b
 
 Commit send_commit(Client& client, const std::string& repo, const std::string& revision,
                    std::string text, bool create_pr) {
-  const std::string url = client.url("/api/models/" + repo + "/commit/" + revision +
-                                     (create_pr ? "?create_pr=1" : ""));
+  const std::string url =
+      client.url("/api/models/" + repo + "/commit/" + revision + (create_pr ? "?create_pr=1" : ""));
   const HttpResponse response =
       client.request({.method = "POST",
                       .url = url,
@@ -229,9 +225,10 @@ Commit push_folder(Client& client, const fs::path& folder, const std::string& re
   const bool is_pull_request = revision.rfind("refs/", 0) == 0;
   if (revision != "main" && !is_pull_request) create_branch(client, repo, revision);
   const std::string encoded = percent_encoded(revision);
-  ask_modes(client, "/api/models/" + repo + "/preupload/" + encoded +
-                        (options.create_pr ? "?create_pr=1" : ""),
-            files);
+  ask_modes(
+      client,
+      "/api/models/" + repo + "/preupload/" + encoded + (options.create_pr ? "?create_pr=1" : ""),
+      files);
   // A pull request may come from somebody who may not write to the branch.
   send_large_files(client, repo, options.create_pr ? "" : revision, files, options.progress);
   return send_commit(client, repo, encoded, commit_text(files, options), options.create_pr);

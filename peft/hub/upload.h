@@ -11,13 +11,13 @@
 namespace peft::hub {
 
 struct PushOptions {
-  std::string revision = {};  // branch to commit to, made where absent; empty: main
+  std::string revision = {};      // branch to commit to, made where absent; empty: main
   std::string path_in_repo = {};  // folder in the repository; empty: its root
   std::string commit_message = "Upload model";
   std::string commit_description = {};
   std::optional<bool> is_private = {};  // of a repository that is made; unset: the Hub's choice
-  bool create_pr = false;  // true: open a pull request instead of changing the branch
-  Patterns patterns = {};  // which files of the folder
+  bool create_pr = false;               // true: open a pull request instead of changing the branch
+  Patterns patterns = {};               // which files of the folder
   ProgressCallback progress = {};
 };
 

@@ -40,8 +40,7 @@ class HubCommands : public testing::Test {
 TEST_F(HubCommands, PullPrintsTheSnapshotAndTalksOfProgress) {
   const ProgramRun done = run("pull org/tiny");
   EXPECT_EQ(done.code, 0) << done.talk;
-  EXPECT_EQ(done.out,
-            (home / "hub/models--org--tiny/snapshots" / commit).string() + "\n");
+  EXPECT_EQ(done.out, (home / "hub/models--org--tiny/snapshots" / commit).string() + "\n");
   EXPECT_THAT(done.talk, HasSubstr("pull"));
   EXPECT_THAT(done.talk, HasSubstr("100%"));
   const ProgramRun quiet = run("pull org/tiny");
@@ -59,12 +58,12 @@ TEST_F(HubCommands, PullOfNothingIsOneClearError) {
 }
 
 TEST_F(HubCommands, AModelAndAnAdapterByName) {
-  const ProgramRun local = run_peft(fmt::format("score --model_name_or_path {} --input {}",
-                                                tiny_talker().string(),
-                                                token_rows("hub_rows.jsonl", 2).string()));
+  const ProgramRun local =
+      run_peft(fmt::format("score --model_name_or_path {} --input {}", tiny_talker().string(),
+                           token_rows("hub_rows.jsonl", 2).string()));
   ASSERT_EQ(local.code, 0) << local.talk;
-  const std::string score = "score --model_name_or_path org/tiny --input " +
-                            token_rows("hub_rows.jsonl", 2).string();
+  const std::string score =
+      "score --model_name_or_path org/tiny --input " + token_rows("hub_rows.jsonl", 2).string();
   const ProgramRun remote = run(score);
   EXPECT_EQ(remote.code, 0) << remote.talk;
   EXPECT_EQ(remote.out, local.out);

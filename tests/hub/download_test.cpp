@@ -34,8 +34,7 @@ TEST_F(HubTest, SnapshotHasTheStandardLayout) {
   ASSERT_TRUE(fs::is_symlink(weights));
   EXPECT_EQ(fs::read_symlink(weights).parent_path(), "../../blobs");
   EXPECT_EQ(fs::read_symlink(weights).filename().string().size(), 64u);
-  EXPECT_EQ(fs::read_symlink(snapshot / "nested/extra notes.txt").parent_path(),
-            "../../../blobs");
+  EXPECT_EQ(fs::read_symlink(snapshot / "nested/extra notes.txt").parent_path(), "../../../blobs");
   EXPECT_TRUE(RepoCache(settings, kRepo).listing(commit));
 }
 
@@ -70,9 +69,9 @@ TEST_F(HubTest, BranchesTagsAndPullRequests) {
   Client hub_client = client();
   EXPECT_EQ(snapshot_download(hub_client, kRepo, {.revision = "feature/x"}).filename(), other);
   EXPECT_EQ(read_text_file(folder() / "refs/feature/x"), other);
-  EXPECT_EQ(read_text_file(snapshot_download(hub_client, kRepo, {.revision = "refs/pr/1"}) /
-                           "b.txt"),
-            "proposed");
+  EXPECT_EQ(
+      read_text_file(snapshot_download(hub_client, kRepo, {.revision = "refs/pr/1"}) / "b.txt"),
+      "proposed");
 }
 
 TEST_F(HubTest, PatternsChooseFiles) {
@@ -109,13 +108,13 @@ TEST_F(HubTest, ProgressCountsEveryByteOnce) {
   for (const auto& [path, file] : files) total += file.content.size();
   Client hub_client = client();
   snapshot_download(hub_client, kRepo, {.progress = [&](const Progress& progress) {
-    EXPECT_GE(progress.done, last);
-    EXPECT_LE(progress.file_done, progress.file_total);
-    EXPECT_EQ(progress.total, total);
-    EXPECT_EQ(progress.file_count, 4u);
-    last = progress.done;
-    ++calls;
-  }});
+                      EXPECT_GE(progress.done, last);
+                      EXPECT_LE(progress.file_done, progress.file_total);
+                      EXPECT_EQ(progress.total, total);
+                      EXPECT_EQ(progress.file_count, 4u);
+                      last = progress.done;
+                      ++calls;
+                    }});
   EXPECT_EQ(last, total);
   EXPECT_GT(calls, 8u);
 }
@@ -232,8 +231,8 @@ TEST_F(HubTest, AKilledProcessLeavesWhatTheNextOneGoesOnWith) {
   const pid_t child = start_process([&] {
     Client hub_client(settings);
     snapshot_download(hub_client, kRepo, {.progress = [](const Progress& progress) {
-      if (progress.file_done >= 130'000) ::raise(SIGKILL);
-    }});
+                        if (progress.file_done >= 130'000) ::raise(SIGKILL);
+                      }});
   });
   EXPECT_EQ(status_of(child), -1);
   expect_no_trace_of("model.safetensors");

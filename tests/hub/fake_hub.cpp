@@ -71,8 +71,8 @@ void apply_range(const ServerRequest& request, Reply& reply) {
     reply = {.status = 416, .headers = {{"Content-Range", "bytes */" + total}}};
     return;
   }
-  reply.headers["Content-Range"] = "bytes " + std::to_string(from) + "-" +
-                                   std::to_string(reply.body.size() - 1) + "/" + total;
+  reply.headers["Content-Range"] =
+      "bytes " + std::to_string(from) + "-" + std::to_string(reply.body.size() - 1) + "/" + total;
   reply.body.erase(0, from);
   reply.status = 206;
 }
@@ -141,8 +141,7 @@ Reply FakeHub::on_hub(const ServerRequest& request) {
     const bool is_ref = route.rest.rfind("refs/", 0) == 0;
     size_t slash = route.rest.find('/');
     if (is_ref) slash = route.rest.find('/', std::string("refs/pr/").size());
-    Reply reply =
-        resolve(route.repo, route.rest.substr(0, slash), route.rest.substr(slash + 1));
+    Reply reply = resolve(route.repo, route.rest.substr(0, slash), route.rest.substr(slash + 1));
     apply_range(request, reply);
     if (request.method == "HEAD" && reply.status == 200) {
       reply.headers["Content-Length"] = std::to_string(reply.body.size());
@@ -186,7 +185,8 @@ Reply FakeHub::api(const ServerRequest& request) {
                   {{"type", "access_token"},
                    {"accessToken", {{"displayName", "laptop"}, {"role", "write"}}}}}});
   }
-  if (path == "/api/validate-yaml") return json({{"errors", Json::array()}, {"warnings", Json::array()}});
+  if (path == "/api/validate-yaml")
+    return json({{"errors", Json::array()}, {"warnings", Json::array()}});
   if (request.method == "POST" && !known) return refused(401, "", "Invalid username or password.");
   if (path == "/api/repos/create") return create(request);
   if (path.rfind("/api/complete/", 0) == 0) {
@@ -226,9 +226,10 @@ Reply FakeHub::repo_api(const ServerRequest& request, const std::string& rest) {
 
 Reply FakeHub::create(const ServerRequest& request) {
   const Json body = parse_json(request.body, "create");
-  const std::string name = (body["organization"].is_null() ? std::string("tester")
-                                                           : body["organization"].get<std::string>()) +
-                           "/" + body["name"].get<std::string>();
+  const std::string name =
+      (body["organization"].is_null() ? std::string("tester")
+                                      : body["organization"].get<std::string>()) +
+      "/" + body["name"].get<std::string>();
   const std::string url = hub_.url() + "/" + name;
   if (repos_.contains(name)) {
     Reply reply = refused(409, "", "You already created this model repo");
@@ -299,9 +300,8 @@ Reply FakeHub::tree(const ServerRequest& request, const std::string& name,
                   {"size", file.content.size()},
                   {"path", path}};
     if (file.large) {
-      entry["lfs"] = {{"oid", sha256(file.content)},
-                      {"size", file.content.size()},
-                      {"pointerSize", 130}};
+      entry["lfs"] = {
+          {"oid", sha256(file.content)}, {"size", file.content.size()}, {"pointerSize", 130}};
     }
     entries.push_back(std::move(entry));
   }
@@ -315,7 +315,8 @@ Reply FakeHub::tree(const ServerRequest& request, const std::string& name,
 
 Reply FakeHub::preupload(const ServerRequest& request) {
   Json files = Json::array();
-  for (const Json& one : parse_json(request.body, "preupload")["files"]) {
+  const Json body = parse_json(request.body, "preupload");
+  for (const Json& one : body["files"]) {
     const auto path = one["path"].get<std::string>();
     files.push_back({{"path", path},
                      {"uploadMode", is_large(path) ? "lfs" : "regular"},
@@ -329,7 +330,8 @@ Reply FakeHub::lfs_batch(const ServerRequest& request) {
     return refused(401, "", "no token");
   }
   Json objects = Json::array();
-  for (const Json& one : parse_json(request.body, "batch")["objects"]) {
+  const Json body = parse_json(request.body, "batch");
+  for (const Json& one : body["objects"]) {
     const auto oid = one["oid"].get<std::string>();
     const auto size = one["size"].get<size_t>();
     Json object = {{"oid", oid}, {"size", size}};

@@ -121,7 +121,8 @@ TEST_F(HubTest, NobodyWithoutARightToken) {
   Client nobody = client();
   EXPECT_THAT(message_of<NotFoundError>([&] { snapshot_download(nobody, kRepo); }),
               HasSubstr("peft login"));
-  hub.set_fault([](const ServerRequest&, bool, Reply& reply) { reply.headers.erase("X-Error-Code"); });
+  hub.set_fault(
+      [](const ServerRequest&, bool, Reply& reply) { reply.headers.erase("X-Error-Code"); });
   const std::string message = message_of<AccessError>([&] { snapshot_download(nobody, kRepo); });
   EXPECT_THAT(message, HasSubstr("401"));
   hub.set_fault({});
@@ -143,9 +144,9 @@ TEST_F(HubTest, WhatIsNotThere) {
   Client hub_client = client();
   EXPECT_THAT(message_of<NotFoundError>([&] { snapshot_download(hub_client, "org/other"); }),
               HasSubstr("no such repository"));
-  EXPECT_THAT(message_of<NotFoundError>(
-                  [&] { snapshot_download(hub_client, kRepo, {.revision = "v9"}); }),
-              HasSubstr("no such revision"));
+  EXPECT_THAT(
+      message_of<NotFoundError>([&] { snapshot_download(hub_client, kRepo, {.revision = "v9"}); }),
+      HasSubstr("no such revision"));
   EXPECT_EQ(waits.size(), 0u);
 }
 
@@ -206,7 +207,8 @@ TEST_F(HubTest, TheTokenGoesToTheEndpointAlone) {
 }
 
 TEST_F(HubTest, ApiRedirectsToAnotherHostLoseTheToken) {
-  const std::string elsewhere = "http://localhost:" + hub.endpoint().substr(hub.endpoint().rfind(':') + 1);
+  const std::string elsewhere =
+      "http://localhost:" + hub.endpoint().substr(hub.endpoint().rfind(':') + 1);
   hub.set_fault([&](const ServerRequest& request, bool, Reply& reply) {
     if (request.path.find("/revision/") != std::string::npos &&
         request.header("host").rfind("127.", 0) == 0) {

@@ -14,8 +14,8 @@ namespace peft::hub {
 
 struct ServerRequest {
   std::string method = {};
-  std::string path = {};   // decoded
-  std::string query = {};  // as sent
+  std::string path = {};                            // decoded
+  std::string query = {};                           // as sent
   std::map<std::string, std::string> headers = {};  // names in lower case
   std::string body = {};
 

@@ -32,8 +32,8 @@ TEST(Revision, CannotLeaveTheRefs) {
 
 TEST(FilePath, StaysInTheSnapshot) {
   EXPECT_NO_THROW(check_file_path("a/b c.txt"));
-  for (const char* bad : {"", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\\b", "a\nb",
-                          "\xff"}) {
+  for (const char* bad :
+       {"", "/etc/passwd", "../x", "a/../../x", "a//b", "./a", "a\\b", "a\nb", "\xff"}) {
     EXPECT_THROW(check_file_path(bad), FormatError) << bad;
   }
 }
@@ -48,9 +48,12 @@ TEST(Reference, NamesRepositoryRevisionAndSubfolder) {
   EXPECT_EQ(full->repo, "org/name");
   EXPECT_EQ(full->revision, "v1.0");
   EXPECT_EQ(full->subfolder, "sub/folder");
+  EXPECT_EQ(parse_reference("gpt2")->repo, "gpt2");
+  EXPECT_EQ(parse_reference("gpt2@main")->revision, "main");
   EXPECT_EQ(parse_reference("org/name@refs/pr/3/sub")->revision, "refs/pr/3");
   EXPECT_EQ(parse_reference("org/name@feature%2Fx/sub")->revision, "feature/x");
-  for (const char* bad : {"name", "/abs/path", "./org/name", "../org/name", "~/x", "org/name@"}) {
+  for (const char* bad : {"model.gguf", "", "/abs/path", "./org/name", "../org/name", "~/x",
+                          "org/name@", "org/name/../x"}) {
     EXPECT_FALSE(parse_reference(bad)) << bad;
   }
 }

@@ -63,13 +63,13 @@ TEST_F(HubTest, AnAdapterWithRevisionAndSubfolder) {
   EXPECT_EQ(read_text_file(english / "adapter_config.json"), "en");
   EXPECT_TRUE(fs::exists(english / "adapter_model.bin"));
   EXPECT_EQ(adapter_folder("org/lora", {.subfolder = "en", .settings = settings}), english);
-  EXPECT_EQ(read_text_file(adapter_folder("org/lora@v1", {.settings = settings}) /
-                           "adapter_config.json"),
-            "old");
-  EXPECT_EQ(read_text_file(adapter_folder("hf://org/lora",
-                                          {.revision = "v1", .settings = settings}) /
-                           "adapter_config.json"),
-            "old");
+  EXPECT_EQ(
+      read_text_file(adapter_folder("org/lora@v1", {.settings = settings}) / "adapter_config.json"),
+      "old");
+  EXPECT_EQ(
+      read_text_file(adapter_folder("hf://org/lora", {.revision = "v1", .settings = settings}) /
+                     "adapter_config.json"),
+      "old");
 }
 
 TEST_F(HubTest, LocalPathsNeverAskTheHub) {
@@ -77,7 +77,7 @@ TEST_F(HubTest, LocalPathsNeverAskTheHub) {
   EXPECT_EQ(model_folder(scratch / "sub", {.settings = settings}), scratch / "sub");
   EXPECT_EQ(adapter_folder(scratch / "sub", {.subfolder = "x", .settings = settings}),
             scratch / "sub" / "x");
-  for (const char* path : {"./no/such", "/no/such", "nosuch", "no/such/../x"}) {
+  for (const char* path : {"./no/such", "/no/such", "nosuch.gguf", "no/such/../x"}) {
     EXPECT_EQ(model_folder(path, {.settings = settings}), path);
     EXPECT_EQ(adapter_folder(path, {.settings = settings}), path);
   }

@@ -38,8 +38,8 @@ TEST(HubSettings, VariablesInTheirOrder) {
   EXPECT_EQ(settings_of({{"HF_ENDPOINT", "http://mirror:8080//"}}).endpoint, "http://mirror:8080");
   EXPECT_EQ(settings_of({{"HF_TOKEN", " abc\n"}}).token.reveal(), "abc");
   EXPECT_EQ(settings_of({{"HUGGING_FACE_HUB_TOKEN", "old"}}).token.reveal(), "old");
-  EXPECT_TRUE(settings_of({{"HF_TOKEN", "abc"}, {"HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"}})
-                  .token.empty());
+  EXPECT_TRUE(
+      settings_of({{"HF_TOKEN", "abc"}, {"HF_HUB_DISABLE_IMPLICIT_TOKEN", "1"}}).token.empty());
   EXPECT_TRUE(settings_of({{"HF_HUB_OFFLINE", "yes"}}).offline);
   EXPECT_TRUE(settings_of({{"TRANSFORMERS_OFFLINE", "1"}}).offline);
   EXPECT_FALSE(settings_of({{"HF_HUB_OFFLINE", "0"}}).offline);

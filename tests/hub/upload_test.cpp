@@ -104,9 +104,9 @@ TEST_F(UploadTest, ProgressOverTheLargeFiles) {
   uint64_t last = 0;
   Client hub_client = client();
   push_folder(hub_client, source, "org/new", {.progress = [&](const Progress& progress) {
-    EXPECT_EQ(progress.total, weights.size());
-    last = progress.done;
-  }});
+                EXPECT_EQ(progress.total, weights.size());
+                last = progress.done;
+              }});
   EXPECT_EQ(last, weights.size());
 }
 
@@ -169,7 +169,7 @@ TEST_F(UploadTest, WithoutATokenOrFiles) {
 TEST_F(UploadTest, InstructionsThatAreNoneAreRefused) {
   Client hub_client = client();
   for (const char* answer : {"[]", "{}", R"({"objects": [{}]})", R"({"objects": [{"oid": "x"}]})",
-                             R"({"objects": 3})"}) {
+                             R"({"objects": 3})", R"({"objects": []})"}) {
     hub.set_fault([&](const ServerRequest& request, bool, Reply& reply) {
       if (request.path.ends_with("/batch")) reply = {.body = answer};
     });
