@@ -1,5 +1,7 @@
 #include "peft/hub/upload.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -232,6 +234,25 @@ Commit push_folder(Client& client, const fs::path& folder, const std::string& re
   // A pull request may come from somebody who may not write to the branch.
   send_large_files(client, repo, options.create_pr ? "" : revision, files, options.progress);
   return send_commit(client, repo, encoded, commit_text(files, options), options.create_pr);
+}
+
+Commit push_saved(Client& client, const std::string& repo, const PushOptions& options,
+                  const std::function<void(const fs::path&)>& save) {
+  check_repo_id(repo);
+  require_token(client);  // before the work of saving
+  std::string name = (fs::temp_directory_path() / "peft-push-XXXXXX").string();
+  if (::mkdtemp(name.data()) == nullptr) {
+    throw IoError(name + ": making a temporary folder failed. Set TMPDIR to a folder with room.");
+  }
+  const struct Remover {
+    fs::path folder;
+    ~Remover() {
+      std::error_code ignored;
+      fs::remove_all(folder, ignored);
+    }
+  } remover{name};
+  save(remover.folder);
+  return push_folder(client, remover.folder, repo, options);
 }
 
 }  // namespace peft::hub

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -40,5 +41,10 @@ void create_repo(Client& client, const std::string& repo,
 /// Source: create_commit and upload_folder in huggingface_hub/hf_api.py, _commit_api.py, lfs.py.
 Commit push_folder(Client& client, const std::filesystem::path& folder, const std::string& repo,
                    const PushOptions& options = {});
+
+/// What `save` writes into a folder of its own, uploaded as push_folder does; the folder is gone
+/// afterwards. Throws: what `save` and push_folder throw.
+Commit push_saved(Client& client, const std::string& repo, const PushOptions& options,
+                  const std::function<void(const std::filesystem::path& folder)>& save);
 
 }  // namespace peft::hub

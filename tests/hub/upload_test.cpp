@@ -149,6 +149,23 @@ TEST_F(UploadTest, TheTokenStaysAtTheEndpoint) {
   }
 }
 
+TEST_F(UploadTest, WhatAFunctionSavesIsUploadedAndGone) {
+  Client hub_client = client();
+  fs::path used;
+  push_saved(hub_client, "org/saved", {}, [&](const fs::path& folder) {
+    used = folder;
+    write_file_atomically(folder / "adapter_config.json", "{}");
+  });
+  EXPECT_EQ(hub.files("org/saved")["adapter_config.json"].content, "{}");
+  EXPECT_FALSE(fs::exists(used));
+  const auto failing = [&](const fs::path& folder) {
+    used = folder;
+    throw ConfigError("no");
+  };
+  EXPECT_THROW(push_saved(hub_client, "org/saved", {}, failing), ConfigError);
+  EXPECT_FALSE(fs::exists(used));
+}
+
 TEST_F(UploadTest, WithoutATokenOrFiles) {
   settings.token = Token();
   Client nobody = client();
