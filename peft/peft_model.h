@@ -97,9 +97,8 @@ class CallScope {
 /// Source: PeftModel in peft/peft_model.py.
 class PeftModel {
  public:
-  /// Puts the adapter of a folder, or of a repository of the Hub ("NAMESPACE/NAME[@REVISION]"), on
-  /// a model. Throws: NotFoundError, FormatError, ConfigError, MismatchError, NetworkError,
-  /// AccessError; the model is then as it was.
+  /// Puts the adapter of a folder on a model.
+  /// Throws: NotFoundError, FormatError, ConfigError, MismatchError; the model is then as it was.
   template <typename Holder>
   static PeftModelFor<Holder> from_pretrained(Holder model, const std::filesystem::path& folder,
                                               const FromPretrainedOptions& options = {});
@@ -118,9 +117,8 @@ class PeftModel {
   void add_adapter(const std::string& adapter, PeftConfig config,
                    bool autocast_adapter_dtype = true);
 
-  /// Loads an adapter of a folder or of the Hub under a name; it is not activated. Where the name
-  /// exists, only its weights are replaced. Unless trainable, the whole model goes to evaluation
-  /// mode.
+  /// Loads an adapter of a folder under a name; it is not activated. Where the name exists, only
+  /// its weights are replaced. Unless trainable, the whole model goes to evaluation mode.
   LoadResult load_adapter(const std::filesystem::path& folder, const std::string& adapter,
                           const LoadAdapterOptions& options = {});
 

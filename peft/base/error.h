@@ -52,12 +52,6 @@ class IoError : public Error {
   using Error::Error;
 };
 
-/// A remote host knows the thing but not this user: log in, or ask for access.
-class AccessError : public Error {
- public:
-  using Error::Error;
-};
-
 /// A remote host failed or could not be reached: try again.
 class NetworkError : public Error {
  public:

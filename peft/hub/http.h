@@ -9,18 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "peft/base/error.h"
+#include "peft/hub/error.h"
 
 namespace peft::hub {
 
 /// Most bytes of an answer that is kept in memory: 64 MiB.
 inline constexpr size_t kMaxAnswer = size_t{1} << 26;
-
-/// There is no host of that name, or nobody listens there: asking again at once helps nobody.
-class UnreachableError : public NetworkError {
- public:
-  using NetworkError::NetworkError;
-};
 
 struct HttpRequest {
   std::string method = "GET";

