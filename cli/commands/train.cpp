@@ -42,7 +42,7 @@ struct TrainCommandOptions {
     field("assistant_only_loss", self.assistant_only_loss,
           "Learn the assistant's words alone in rows of messages.");
     field("gradient_checkpointing", self.gradient_checkpointing,
-          "Compute activations twice to need less memory.");
+          "Compute activations twice to need less memory (TRL: true).");
     field("report_to", self.report_to, "Trackers to report to; none is built in.");
     field("json", self.json, "Write each entry of the log to stdout as a JSON line.");
   }
