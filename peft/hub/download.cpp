@@ -130,6 +130,16 @@ fs::path online_or_cached(const Client& client, const DownloadOptions& options, 
   }
 }
 
+/// The files are there; a cache that nobody may write to is no reason to fail.
+void remember(const RepoCache& cache, const std::string& revision, const std::string& commit) {
+  try {
+    cache.set_commit_of(revision, commit);
+  } catch (const IoError& error) {
+    warn(std::string(error.what()) + " The cache does not learn where " + quote(revision) +
+         " is now.");
+  }
+}
+
 fs::path download_snapshot(Client& client, const RepoCache& cache, const std::string& repo,
                            const DownloadOptions& options) {
   const std::string commit = is_commit(options.revision)
@@ -151,7 +161,7 @@ fs::path download_snapshot(Client& client, const RepoCache& cache, const std::st
     bring_file(client, cache, repo, path, facts, counter);
   }
   ensure_folder(cache.snapshot(commit));
-  cache.set_commit_of(options.revision, commit);
+  remember(cache, options.revision, commit);
   return cache.snapshot(commit);
 }
 
@@ -192,7 +202,7 @@ fs::path hf_hub_download(Client& client, const std::string& repo, const std::str
       Counter counter(options.progress, 1, facts.size.value_or(0));
       bring_file(client, cache, repo, file, facts, counter);
     }
-    cache.set_commit_of(options.revision, facts.commit);
+    remember(cache, options.revision, facts.commit);
     return cache.file(facts.commit, file);
   };
   return online_or_cached(client, options, online, cached);

@@ -45,7 +45,7 @@ void read_pieces(const fs::path& path, uint64_t offset, uint64_t size,
     int file;
     ~Closer() { ::close(file); }
   } closer{file};
-  std::string block(size_t{1} << 20, '\0');
+  std::string block(static_cast<size_t>(std::min<uint64_t>(size, uint64_t{1} << 20)), '\0');
   while (size > 0) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(size, block.size()));
     const ssize_t got = ::pread(file, block.data(), wanted, static_cast<off_t>(offset));
