@@ -27,9 +27,10 @@ class HubCommands : public testing::Test {
   }
 
   ProgramRun run(const std::string& arguments, const std::string& more = "") {
-    return run_peft(arguments,
-                    fmt::format("HF_ENDPOINT={} HF_HOME={} HF_TOKEN={} HF_HUB_OFFLINE=0 {}",
-                                hub.endpoint(), home.string(), hub::kTestToken, more));
+    return run_peft(
+        arguments, fmt::format("no_proxy=127.0.0.1,localhost HF_ENDPOINT={} HF_HOME={} HF_TOKEN={} "
+                               "HF_HUB_OFFLINE=0 {}",
+                               hub.endpoint(), home.string(), hub::kTestToken, more));
   }
 
   hub::FakeHub hub;

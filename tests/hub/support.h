@@ -35,6 +35,7 @@ class HubTest : public testing::Test {
   static constexpr const char* kRepo = "org/model";
 
   HubTest() {
+    ::setenv("no_proxy", "127.0.0.1,localhost", 1);
     std::string large(300'000, '\0');
     for (size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 7 + i / 251);
     files = {{"config.json", {R"({"model_type": "llama"})", false}},
