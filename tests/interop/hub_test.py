@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-PEFT, WORK, FAKE_HUB = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
+PEFT, WORK, FAKE_HUB = sys.argv[1], Path(sys.argv[2]).resolve(), sys.argv[3]
 TOKEN = "hf_testtokentesttoken"
 server = subprocess.Popen([FAKE_HUB], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 # Before the import: huggingface_hub reads its environment once.
