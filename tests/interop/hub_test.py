@@ -19,8 +19,10 @@ os.environ.update(HF_ENDPOINT=server.stdout.readline().strip(), HF_HUB_DISABLE_X
                   HF_HUB_OFFLINE="0", TRANSFORMERS_OFFLINE="0", HF_TOKEN=TOKEN,
                   HF_HUB_DISABLE_PROGRESS_BARS="1", HF_HOME=str(WORK / "home"))
 
+import numpy as np  # noqa: E402
 from huggingface_hub import (HfApi, get_cached_repo_tree, get_token, hf_hub_download,  # noqa: E402
                              scan_cache_dir, snapshot_download, try_to_load_from_cache)
+from safetensors.numpy import save_file  # noqa: E402
 
 WEIGHTS = bytes(range(256)) * 2000
 FILES = {"adapter_config.json": b'{"peft_type": "LORA"}\n', "adapter_model.safetensors": WEIGHTS,
@@ -159,10 +161,80 @@ def a_login_serves_both():
     assert get_token() == TOKEN
 
 
+def tiny_llama(folder):
+    """A checkpoint of one layer; this test has no need of torch."""
+    random = np.random.default_rng(5)
+
+    def weight(*shape):
+        return (0.3 * random.standard_normal(shape)).astype(np.float32)
+
+    layer = "model.layers.0."
+    tensors = {"model.embed_tokens.weight": weight(32, 16), "lm_head.weight": weight(32, 16),
+               "model.norm.weight": np.ones(16, np.float32),
+               layer + "input_layernorm.weight": np.ones(16, np.float32),
+               layer + "post_attention_layernorm.weight": np.ones(16, np.float32),
+               layer + "mlp.gate_proj.weight": weight(24, 16),
+               layer + "mlp.up_proj.weight": weight(24, 16),
+               layer + "mlp.down_proj.weight": weight(16, 24)}
+    for name in "qkvo":
+        tensors[f"{layer}self_attn.{name}_proj.weight"] = weight(16, 16)
+    folder.mkdir()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    (folder / "config.json").write_text(json.dumps({
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 16,
+        "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "num_key_value_heads": 2, "vocab_size": 32, "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
+        "tie_word_embeddings": False, "torch_dtype": "float32"}))
+    return folder
+
+
+def tiny_adapter(folder, seed):
+    random = np.random.default_rng(seed)
+    key = "base_model.model.model.layers.0.self_attn.q_proj.lora_"
+    folder.mkdir(parents=True)
+    save_file({key + "A.weight": random.standard_normal((2, 16)).astype(np.float32),
+               key + "B.weight": random.standard_normal((16, 2)).astype(np.float32)},
+              folder / "adapter_model.safetensors", {"format": "pt"})
+    (folder / "adapter_config.json").write_text(json.dumps({
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4,
+        "target_modules": ["q_proj"]}))
+    return folder
+
+
+def names_in_place_of_folders():
+    model = tiny_llama(WORK / "model")
+    adapters = WORK / "adapters"
+    tiny_adapter(adapters, 1)
+    tiny_adapter(adapters / "second", 2)
+    rows = WORK / "rows.jsonl"
+    rows.write_text(json.dumps({"input_ids": [3, 1, 4, 1, 5, 9, 2, 6]}) + "\n")
+    HfApi().create_repo("org/model")
+    HfApi().upload_folder(folder_path=model, repo_id="org/model")
+    peft("push", adapters, "org/adapters")
+    peft("push", adapters / "second", "org/adapters", "--revision", "next")
+
+    def scores(model, *adapter, **environment):
+        return peft("score", "--model_name_or_path", model, "--input", rows,
+                    *(["--adapter", *adapter] if adapter else []), **environment)
+
+    plain, first, second = (scores(model), scores(model, adapters),
+                            scores(model, adapters / "second"))
+    assert len({plain, first, second}) == 3
+    assert scores("org/model") == plain
+    assert scores("org/model", "org/adapters") == first
+    assert scores("org/model", "org/adapters/second") == second
+    assert scores("hf://org/model@main", "org/adapters@next") == second
+    assert scores("org/model", "org/adapters", HF_HUB_OFFLINE="1") == first
+    wrong = subprocess.run([PEFT, "score", "--model_name_or_path", "org/model", "--input", rows,
+                            "--adapter", "org/none"], capture_output=True, text=True)
+    assert wrong.returncode == 1 and "no such repository" in wrong.stderr, wrong.stderr
+
+
 failed = 0
 for case in (pushed_here_pulled_there, pushed_there_pulled_here, our_cache_is_theirs,
              their_cache_is_ours, both_at_once, pull_requests_and_branches,
-             filters_choose_the_same, a_login_serves_both):
+             filters_choose_the_same, a_login_serves_both, names_in_place_of_folders):
     shutil.rmtree(WORK, ignore_errors=True)
     os.makedirs(WORK)
     try:
