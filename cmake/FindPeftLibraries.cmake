@@ -7,7 +7,6 @@ pkg_check_modules(libcurl REQUIRED IMPORTED_TARGET libcurl)
 pkg_check_modules(libcrypto REQUIRED IMPORTED_TARGET libcrypto)
 find_package(fmt 9 REQUIRED)
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
 add_library(peft_fmt INTERFACE)
 # Header-only and by path order first: torch ships another fmt among its headers.
 target_link_libraries(peft_fmt INTERFACE fmt::fmt-header-only)
