@@ -12,5 +12,9 @@ Command merge_command();
 Command tokenize_command();
 Command info_command();
 Command quickstart_command();
+Command pull_command();
+Command push_command();
+Command login_command();
+Command whoami_command();
 
 }  // namespace peft::cli
