@@ -22,9 +22,10 @@ struct ModelOptions {
   bool bf16 = false;
 
   static void fields(auto& self, auto&& field) {
-    field("model_name_or_path", self.model_name_or_path, "Checkpoint folder or .gguf file.",
-          Required{});
-    field("adapter", self.adapter, "Folder of an adapter to put on the model.");
+    field("model_name_or_path", self.model_name_or_path,
+          "Checkpoint folder, .gguf file or repository of the Hub.", Required{});
+    field("adapter", self.adapter,
+          "Folder or repository of the Hub with an adapter to put on the model.");
     field("dtype", self.dtype,
           "Type of the base's weights: auto (the file's; for GGUF bfloat16 where the processor "
           "multiplies it, else float32), float32, bfloat16 or float16.");
@@ -40,13 +41,13 @@ class AdaptedModel {
  public:
   /// For inference: the adapter of `options`, if any, is frozen.
   static AdaptedModel open(const ModelOptions& options);
-  /// The base alone: put_adapter follows.
+  /// The base alone: put_adapter or go_on_with_adapter follows.
   static AdaptedModel open_base(const ModelOptions& options) { return AdaptedModel(options); }
 
   /// Puts a new LoRA adapter on the base. Throws: what get_peft_model throws.
   void put_adapter(const LoraConfig& config) { peft_.emplace(base_.model, config); }
-  /// Puts the adapter of a folder on the base, to be trained on.
-  void put_adapter(const std::filesystem::path& folder);
+  /// Puts the adapter of `options` on the base, to be trained on.
+  void go_on_with_adapter();
 
   const OpenedModel& base() const { return base_; }
   /// The model with its adapters.
@@ -65,6 +66,7 @@ class AdaptedModel {
   explicit AdaptedModel(const ModelOptions& options);
 
   OpenedModel base_;
+  std::filesystem::path adapter_;  // its local folder; empty: none was asked for
   std::optional<PeftModelForCausalLM> peft_;
 };
 

@@ -82,7 +82,6 @@ void keep_initial(const PeftModelForCausalLM& peft, const std::filesystem::path&
 
 void begin_adapter(AdaptedModel& model, LoraConfig config, const Beginnings& beginnings,
                    const Console& console) {
-  at::manual_seed(static_cast<uint64_t>(beginnings.options.seed));
   const LanguageModel& base = model.base().model;
   preprocess(base, config, beginnings);
   model.put_adapter(config);

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -33,6 +34,11 @@ struct Method {
   std::pair<PeftConfig, StateDict> (*subtract_initial)(const PeftConfig& config,
                                                        const StateDict& trained,
                                                        const StateDict& initial) = nullptr;
+
+  /// Checks that an adapter may stand beside one that is there; null: any may.
+  /// Throws: ConfigError.
+  void (*check_beside)(const PeftConfig& config, const std::string& other_name,
+                       const PeftConfig& other) = nullptr;
 
   /// Whether adapters can be folded into the base weights.
   bool can_merge = true;

@@ -33,6 +33,7 @@ struct LoadResult {
 struct Attachment {
   FoundSite found;
   std::shared_ptr<TunerLayer> layer;
+  bool beside = false;  // of trainable_token_indices: not one of the method's own
   at::Tensor original_weight = {}, original_bias = {};
 };
 
@@ -122,7 +123,7 @@ class Tuner {
   std::vector<std::string> targeted_modules() const;
 
  private:
-  struct Plan;
+  struct Plan;  // injection_plan.h
   class FileNames;
   struct Injection {
     std::string adapter = {};  // empty: none, or it was taken back
@@ -134,6 +135,11 @@ class Tuner {
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
+  void plan_parameters(Plan& plan, const std::vector<ModuleEntry>& modules,
+                       const std::string& adapter, PeftConfig& config,
+                       const InjectOptions& options);
+  void plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
+                   PeftConfig& config, const InjectOptions& options);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
   void initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,

@@ -91,6 +91,7 @@ class EvaRun {
     if (rho > kUnusualRho)
       rho = std::min(rho, std::floor(widest() / static_cast<double>(config_.r)));
     for (const Attachment& attachment : tuner_.attachments()) {
+      if (attachment.beside) continue;
       const SiteKind kind = attachment.found.site.kind;
       if (kind != SiteKind::kLinear && kind != SiteKind::kTransposedLinear) continue;
       Source source{.layer = {attachment.found, attachment.layer},

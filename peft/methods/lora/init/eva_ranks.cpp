@@ -6,6 +6,7 @@
 #include <set>
 
 #include "peft/adapter/matching.h"
+#include "peft/adapter/tag.h"
 #include "peft/adapter/targets.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -32,6 +33,12 @@ void check_request(const Tuner& tuner, const LoraConfig& config) {
   if (config.init_lora_weights.word() != "eva") {
     throw ConfigError("initialize_lora_eva_weights: init_lora_weights: expected 'eva', got " +
                       config.init_lora_weights.text() + ". Make the adapter with 'eva'.");
+  }
+  if (config.use_bdlora.is_object() || config.kasa_config.is_object()) {
+    const std::string field = config.use_bdlora.is_object() ? "use_bdlora" : "kasa_config";
+    throw ConfigError("initialize_lora_eva_weights: " + field +
+                      ": expected null, since EVA makes A anew with another rank, got settings. "
+                      "Use another init_lora_weights with it.");
   }
 }
 
@@ -75,8 +82,11 @@ void resize(Attachment& attachment, const std::string& adapter, LoraConfig confi
   config.alpha_pattern.clear();
   TunerLayer& layer = *attachment.layer;
   const auto dtype = dtype_of(layer, adapter);
+  const PeftConfig resized(std::move(config));
   layer.remove(adapter);
-  layer.add(adapter, PeftConfig(std::move(config)), dtype);
+  layer.add(adapter, resized, dtype);
+  // The base stays: check_request refuses the variant that changes it.
+  layer.initialise(adapter, resized, base(attachment.found.weight).detach());
 }
 
 void initialise_site(Attachment& attachment, const std::string& adapter, const LoraConfig& config,
@@ -133,6 +143,7 @@ void initialize_lora_eva_weights(Tuner& tuner, const std::vector<EvaComponents>&
   check_components(tuner, components);
   NewRanks ranks;
   for (Attachment& attachment : tuner.attachments()) {
+    if (attachment.beside) continue;
     initialise_site(attachment, adapter, config,
                     components_of(components, attachment.found.site.module_name), ranks);
   }
