@@ -406,6 +406,50 @@ TEST(Beginnings, CordaReadsItsFilesBack) {
   }
 }
 
+// The lengths are those of the weight that the adapter and what it left of the base make together.
+TEST(Beginnings, DoraTakesItsLengthsAfterTheBaseHasChanged) {
+  for (const char* word : {"pissa", "olora"}) {
+    Mixed net = net_of<Mixed>(init_golden("pissa"));
+    const at::Tensor ids = torch::arange(11).view({1, 11});
+    const at::Tensor before = net->forward(ids).detach();
+    auto model = get_peft_model(net, LoraConfig{.r = 2,
+                                                .target_modules = {"lin1", "lin2"},
+                                                .init_lora_weights = word,
+                                                .use_dora = true});
+    expect_close(model->forward(ids), before, word);
+  }
+}
+
+TEST(Beginnings, AreRefusedBesideVariantsThatTheyDoNotFit) {
+  const auto begin = [](LoraConfig config) {
+    config.r = 2;
+    config.target_modules = {"lin1"};
+    return get_peft_model(Mixed(), config);
+  };
+  EXPECT_THROW(begin({.init_lora_weights = "mica", .use_dora = true}), ConfigError);
+  const Json blocks = Json::parse(R"({"nblocks": 2, "target_modules_bd_a": ["lin1"]})");
+  EXPECT_THROW(begin({.init_lora_weights = "pissa", .use_bdlora = blocks}), ConfigError);
+  const std::vector<EvaComponents> components{{"lin1", at::randn({3, 8})}};
+  for (const char* field : {"use_bdlora", "kasa_config"}) {
+    LoraConfig config{.init_lora_weights = "eva"};
+    (std::string(field) == "use_bdlora" ? config.use_bdlora : config.kasa_config) =
+        std::string(field) == "use_bdlora" ? blocks : Json::object();
+    auto model = begin(config);
+    EXPECT_THROW(initialize_lora_eva_weights(model.tuner(), components), ConfigError) << field;
+  }
+}
+
+TEST(Eva, AVariantIsMadeAnewWithTheRank) {
+  Heads net;
+  auto model = get_peft_model(
+      net,
+      LoraConfig{.r = 2, .target_modules = {"q"}, .init_lora_weights = "eva", .use_dora = true});
+  const at::Tensor ids = torch::arange(11).view({1, 11});
+  const at::Tensor before = model->forward(ids).detach();
+  initialize_lora_eva_weights(model.tuner(), {{"q", at::randn({4, 8})}});
+  expect_close(model->forward(ids), before, "B is 0 and the lengths are the weight's");
+}
+
 TEST(Conversion, WhatCannotBeConvertedIsRefused) {
   const fs::path folder = init_golden("pissa");
   const StateDict trained = read_adapter_weights(folder / "trained");

@@ -8,6 +8,7 @@
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/methods/lora/init/initial_values.h"
+#include "peft/methods/lora/init/words.h"
 #include "peft/methods/lora/initialise.h"
 #include "peft/methods/lora/linear_function.h"
 #include "peft/methods/lora/parameter_target.h"
@@ -87,7 +88,8 @@ BaseChange LoraLayer::initialise(const std::string& name, const PeftConfig& conf
   };
   put(names.a, mine.a, values.a);
   put(names.b, mine.b, values.b);
-  if (lora.init_lora_weights.word() == "mica") slots().freeze(names.b, name);
+  const InitKind kind = init_kind_of_word(lora.init_lora_weights.word());
+  if (kind == InitKind::kMica) slots().freeze(names.b, name);
   refresh();
   BaseChange change;
   if (mine.variant) {

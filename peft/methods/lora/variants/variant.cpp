@@ -7,6 +7,7 @@
 
 #include "peft/base/error.h"
 #include "peft/base/text.h"
+#include "peft/methods/lora/init/words.h"
 #include "peft/methods/lora/variants/alora.h"
 #include "peft/methods/lora/variants/bdlora.h"
 #include "peft/methods/lora/variants/dora.h"
@@ -45,12 +46,18 @@ at::Tensor LoraVariant::convolution(const LoraAdapter&, const at::Tensor&, const
 
 namespace {
 
+// A variant in Python, which cannot be combined with others. Here it is a way of beginning.
+bool begins_with_mica(const LoraConfig& config) {
+  return init_kind_of_word(config.init_lora_weights.word()) == InitKind::kMica;
+}
+
 // The fields of the config that ask for a variant, sorted by name.
 std::vector<std::string> requested_variants(const LoraConfig& config) {
   std::vector<std::string> names;
   const Json& tokens = config.alora_invocation_tokens;
   if (tokens.is_array() && !tokens.empty()) names.emplace_back("alora_invocation_tokens");
   if (config.kasa_config.is_object()) names.emplace_back("kasa_config");
+  if (begins_with_mica(config)) names.emplace_back("mica");
   if (config.monteclora_config.is_object()) names.emplace_back("monteclora_config");
   if (config.use_bdlora.is_object()) names.emplace_back("use_bdlora");
   if (config.use_dora) names.emplace_back("use_dora");
@@ -66,7 +73,7 @@ bool is_linear_site(SiteKind kind) {
 
 std::shared_ptr<LoraVariant> make_variant(const LoraConfig& config, const Site& site) {
   const std::vector<std::string> names = requested_variants(config);
-  if (names.empty()) return nullptr;
+  if (names.empty() || (names.size() == 1 && begins_with_mica(config))) return nullptr;
   const bool linear = is_linear_site(site.kind);
   const bool scales =
       linear || site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kConvolution;
