@@ -7,6 +7,7 @@
 #include "peft/base/json_text.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
+#include "peft/formats/torch_checkpoint_file.h"
 #include "peft/methods/registry.h"
 #include "peft/peft_model.h"
 
@@ -45,6 +46,20 @@ Json file_config(const Tuner& tuner, const std::string& adapter) {
   return config.to_json();
 }
 
+void write_weights(const fs::path& folder, const StateDict& tensors, bool safe_serialization) {
+  const fs::path safe = folder / kWeightsName, pickled = folder / kPickleName;
+  if (safe_serialization) {
+    formats::write_safetensors(safe, tensors);
+  } else {
+    formats::write_torch_file(pickled, tensors);
+  }
+  const fs::path& other = safe_serialization ? pickled : safe;
+  std::error_code error;
+  fs::remove(other, error);
+  if (error)
+    throw IoError(other.string() + ": cannot remove the older weights: " + error.message() + ".");
+}
+
 std::string model_card(const Tuner& tuner) {
   std::string name;
   if (!tuner.configs().empty()) {
@@ -77,15 +92,13 @@ PeftConfig read_adapter_config(const fs::path& folder) {
 StateDict read_adapter_weights(const fs::path& folder) {
   const fs::path path = folder / kWeightsName;
   if (!fs::exists(path) && fs::exists(folder / kPickleName)) {
-    throw UnsupportedError((folder / kPickleName).string() + ": expected " + kWeightsName +
-                           ", got pickled weights, which this library does not open. Save the "
-                           "adapter again with safe_serialization=True.");
+    return formats::read_torch_file(folder / kPickleName);
   }
   return formats::SafetensorsFile(path).load_all();
 }
 
 void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
-                          const std::vector<std::string>& adapters) {
+                          const std::vector<std::string>& adapters, bool safe_serialization) {
   std::vector<std::string> names = adapters;
   if (names.empty()) {
     for (const auto& [name, config] : tuner.configs()) names.push_back(name);
@@ -98,7 +111,7 @@ void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
   for (const std::string& name : names) {
     const fs::path place = name == "default" ? folder : folder / name;
     make_folder(place);
-    formats::write_safetensors(place / kWeightsName, tuner.state(name));
+    write_weights(place, tuner.state(name), safe_serialization);
     write_file_atomically(place / kConfigName,
                           dump_json(file_config(tuner, name), {.sort_keys = true}));
   }

@@ -144,7 +144,7 @@ void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool saf
 void PeftModel::save_pretrained(const std::filesystem::path& folder,
                                 const SaveOptions& options) const {
   tuner_->verify();
-  write_adapter_folder(*tuner_, folder, options.selected_adapters);
+  write_adapter_folder(*tuner_, folder, options.selected_adapters, options.safe_serialization);
 }
 
 StateDict PeftModel::state_dict(const std::string& adapter) const {

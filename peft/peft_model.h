@@ -45,6 +45,8 @@ struct LoadAdapterOptions {
 struct SaveOptions {
   /// Empty: all adapters.
   std::vector<std::string> selected_adapters = {};
+  /// False: `adapter_model.bin`, as torch.save writes it, in place of safetensors.
+  bool safe_serialization = true;
 };
 
 /// One adapter or several: "default", {"first", "second"}.
