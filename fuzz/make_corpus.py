@@ -1,4 +1,4 @@
-"""Makes the seeds in corpus/{safetensors,gguf}/ and the vocabularies of GGUF files in
+"""Makes the seeds in corpus/{safetensors,torch_file,gguf}/ and the vocabularies of GGUF files in
 corpus/tokenizer/: small whole files and files that once were attacks.
 
 A pure function of this script; run it with any Python 3.
@@ -54,6 +54,80 @@ SAFETENSORS = {
     "deep_metadata": safetensors(b'{"__metadata__":' + b'{"a":' * 2000 + b"1" + b"}" * 2001),
     "not_utf8": safetensors(b'{"\xff\xfe":1}'),
     "half_byte": safetensors({"a": tensor("F4", [3], 0, 2)}, b"xx"),
+}
+
+
+def archive(files, lies=None):
+    """A ZIP archive of stored files; lies: fields of the first directory entry that are not true."""
+    out, directory, lies = b"", b"", lies or {}
+    for name, data in files.items():
+        field = {"flags": 0, "method": 0, "packed": len(data), "size": len(data), "local": len(out), "extra": b""}
+        field |= lies if name == next(iter(files)) else {}
+        start = struct.pack("<HHHIIII", 20, field["flags"], field["method"], 0, 0, field["packed"], field["size"])
+        lengths = struct.pack("<HH", len(name), len(field["extra"]))
+        directory += b"PK\1\2\x14\0" + start + lengths + bytes(10) + struct.pack("<I", field["local"]) + name.encode() + field["extra"]
+        out += b"PK\3\4" + start + struct.pack("<HH", len(name), 0) + name.encode() + data
+    return out + directory + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, len(files), len(files), len(directory), len(out), 0)
+
+
+def wide(file, count, begin, size):
+    """The same archive with its end said in 64 bits."""
+    end64 = b"PK\6\6" + struct.pack("<QHHIIQQQQ", 44, 45, 45, 0, 0, count, count, size, begin)
+    locator = b"PK\6\7" + struct.pack("<IQI", 0, len(file) - 22, 1)
+    return file[:-22] + end64 + locator + b"PK\5\6" + struct.pack("<HHHHIIH", 0, 0, 0xFFFF, 0xFFFF, 2**32 - 1, 2**32 - 1, 0)
+
+
+def pickled(value):
+    if isinstance(value, str):
+        return b"X" + struct.pack("<I", len(value)) + value.encode()
+    if isinstance(value, int):
+        return b"\x8a\x08" + struct.pack("<q", value)
+    return b"(" + b"".join(map(pickled, value)) + b"t"
+
+
+def dense(shape=(2, 3), stride=(3, 1), offset=0, count=6, kind=b"ctorch\nFloatStorage\n", key="0", rest=b"", build=b"_rebuild_tensor_v2"):
+    storage = b"(" + pickled("storage") + kind + pickled(key) + pickled("cpu") + pickled(count) + b"tQ"
+    return (b"ctorch._utils\n" + build + b"\n(" + storage + pickled(offset) + pickled(shape) + pickled(stride)
+            + b"\x89ccollections\nOrderedDict\n)R" + rest + b"tR")
+
+
+def saved(value, lies=None):
+    return archive({"a/data.pkl": b"\x80\x02}" + pickled("w") + value + b"s.", "a/byteorder": b"little", "a/data/0": b"x" * 24}, lies)
+
+
+GOOD = saved(dense())
+TORCH_FILE = {
+    "empty": b"",
+    "good": GOOD,
+    "untyped": saved(dense((24,), (1,), 0, 24, b"ctorch.storage\nUntypedStorage\n", rest=b"ctorch\nfloat8_e4m3fn\n", build=b"_rebuild_tensor_v3")),
+    "parameter": saved(b"ctorch._utils\n_rebuild_parameter\n(" + dense() + b"\x88ccollections\nOrderedDict\n)RtR"),
+    "wide_end": wide(GOOD, 3, GOOD.index(b"PK\1\2"), len(GOOD) - 22 - GOOD.index(b"PK\1\2")),
+    "wide_end_past_the_end": wide(GOOD, 2**63, 2**64 - 1, 2**64 - 1),
+    "wide_entry": saved(dense(), {"size": 2**32 - 1, "packed": 2**32 - 1, "extra": struct.pack("<HHQQ", 1, 16, 2**64 - 1, 2**64 - 1)}),
+    "wide_entry_cut": saved(dense(), {"size": 2**32 - 1, "extra": struct.pack("<HHI", 1, 4, 0)}),
+    "long_extra": saved(dense(), {"extra": struct.pack("<HH", 1, 0xFFFF)}),
+    "compressed": saved(dense(), {"method": 8}),
+    "two_sizes": saved(dense(), {"packed": 3}),
+    "past_the_end": saved(dense(), {"packed": 2**31, "size": 2**31}),
+    "local_past_the_end": saved(dense(), {"local": 2**32 - 2}),
+    "comment": GOOD[:-2] + struct.pack("<H", 5) + b"PK\5\6x",
+    "negative_shape": saved(dense((-2, 3))),
+    "huge_stride": saved(dense(stride=(2**63 - 1, 2**63 - 1))),
+    "huge_offset": saved(dense(offset=2**63 - 1)),
+    "huge_shape": saved(dense((2**40, 2**40), (0, 0))),
+    "huge_shape_with_zero": saved(dense((0, 2**40, 2**40), (1, 1, 1))),
+    "huge_storage": saved(dense(count=2**63 - 1)),
+    "no_storage": saved(dense(key="../../etc/passwd")),
+    "no_dimensions": saved(dense((), (), 5)),
+    "few_arguments": saved(b"ctorch._utils\n_rebuild_tensor_v2\n(tR"),
+    "call_of_a_call": saved(b"ctorch._utils\n_rebuild_tensor_v2\n)R)R"),
+    "parameter_of_itself": saved(b"]q\0ctorch._utils\n_rebuild_parameter\n(h\0tRa"),
+    "system": saved(b"cposix\nsystem\n(" + pickled("true") + b"tR"),
+    "pickle_long_text": b"\x80\x04\x8d" + b"\xff" * 8 + b".",
+    "pickle_deep": b"\x80\x02]" + b"\x85" * 5000 + b".",
+    "pickle_of_itself": b"\x80\x02]q\0h\0a}q\1h\0h\1s.",
+    "pickle_marks": b"\x80\x02" + b"(" * 3000 + b"t" * 3000 + b".",
+    "pickle_opcodes": b"\x80\x04\x95" + bytes(8) + b"N\x88\x89K\1M\1\1J\1\1\1\1G" + bytes(8) + b"\x8c\1a\x94h\0](e(tb\x87.",
 }
 
 U32, STRING, LIST = 4, 8, 9
@@ -115,7 +189,7 @@ TOKENIZER = {
     "gguf_bad_merge": vocabulary("gpt2", ["a", "b"], b"ab", merges=["a b"]),
 }
 
-for folder, files in {"safetensors": SAFETENSORS, "gguf": GGUF, "tokenizer": TOKENIZER}.items():
+for folder, files in {"safetensors": SAFETENSORS, "torch_file": TORCH_FILE, "gguf": GGUF, "tokenizer": TOKENIZER}.items():
     (HERE / folder).mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (HERE / folder / name).write_bytes(data)

@@ -8,6 +8,7 @@
 #include "peft/base/json_text.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
+#include "peft/formats/torch_checkpoint_file.h"
 #include "peft/methods/registry.h"
 #include "peft/peft_model.h"
 
@@ -45,6 +46,20 @@ PeftConfig file_config(const Tuner& tuner, PeftConfig config) {
   return config;
 }
 
+void write_weights(const fs::path& folder, const StateDict& tensors, bool safe_serialization) {
+  const fs::path safe = folder / kWeightsName, pickled = folder / kPickleName;
+  if (safe_serialization) {
+    formats::write_safetensors(safe, tensors);
+  } else {
+    formats::write_torch_file(pickled, tensors);
+  }
+  const fs::path& other = safe_serialization ? pickled : safe;
+  std::error_code error;
+  fs::remove(other, error);
+  if (error)
+    throw IoError(other.string() + ": cannot remove the older weights: " + error.message() + ".");
+}
+
 std::string model_card(const Tuner& tuner) {
   std::string name;
   if (!tuner.configs().empty()) {
@@ -77,9 +92,7 @@ PeftConfig read_adapter_config(const fs::path& folder) {
 StateDict read_adapter_weights(const fs::path& folder) {
   const fs::path path = folder / kWeightsName;
   if (!fs::exists(path) && fs::exists(folder / kPickleName)) {
-    throw UnsupportedError((folder / kPickleName).string() + ": expected " + kWeightsName +
-                           ", got pickled weights, which this library does not open. Save the "
-                           "adapter again with safe_serialization=True.");
+    return formats::read_torch_file(folder / kPickleName);
   }
   return formats::SafetensorsFile(path).load_all();
 }
@@ -97,14 +110,15 @@ std::pair<PeftConfig, StateDict> converted_adapter(const PeftConfig& config,
   return method.subtract_initial(config, trained, read_adapter_weights(initial));
 }
 
-void write_adapter(const fs::path& folder, const PeftConfig& config, const StateDict& tensors) {
+void write_adapter(const fs::path& folder, const PeftConfig& config, const StateDict& tensors,
+                   bool safe_serialization) {
   make_folder(folder);
-  formats::write_safetensors(folder / kWeightsName, tensors);
+  write_weights(folder, tensors, safe_serialization);
   write_file_atomically(folder / kConfigName, dump_json(config.to_json(), {.sort_keys = true}));
 }
 
 void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
-                          const std::vector<std::string>& adapters,
+                          const std::vector<std::string>& adapters, bool safe_serialization,
                           const std::optional<fs::path>& initial) {
   std::vector<std::string> names = adapters;
   if (names.empty()) {
@@ -127,7 +141,7 @@ void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
     const bool as_it_is = plain == converted.end();
     const PeftConfig& config = as_it_is ? tuner.config(name) : plain->second.first;
     write_adapter(place, file_config(tuner, config),
-                  as_it_is ? tuner.state(name) : plain->second.second);
+                  as_it_is ? tuner.state(name) : plain->second.second, safe_serialization);
   }
 }
 

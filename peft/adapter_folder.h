@@ -11,8 +11,9 @@
 
 namespace peft {
 
-/// The tensors of `adapter_model.safetensors` in an adapter's folder; they may share the mapped
-/// file. Throws: NotFoundError, FormatError. Source: load_peft_weights in
+/// The tensors of `adapter_model.safetensors` in an adapter's folder, or of `adapter_model.bin`
+/// where there is no other; they may share the mapped file. Throws: NotFoundError, FormatError,
+/// UnsupportedError (a pickle of other things than tensors). Source: load_peft_weights in
 /// peft/utils/save_and_load.py.
 StateDict read_adapter_weights(const std::filesystem::path& folder);
 
@@ -26,14 +27,16 @@ std::pair<PeftConfig, StateDict> converted_adapter(const PeftConfig& config,
 /// Writes one adapter's two files, the weights before the config, and the folder where it is
 /// missing. Throws: ConfigError (the path is a file), IoError.
 void write_adapter(const std::filesystem::path& folder, const PeftConfig& config,
-                   const StateDict& tensors);
+                   const StateDict& tensors, bool safe_serialization = true);
 
 /// Writes adapters (empty: all) as PeftModel.save_pretrained of Python does: each file appears
-/// under its name only when it is whole, the weights before the config. With `initial`, a folder
-/// with the adapter as it began, they are converted before. Throws: NotFoundError
-/// (adapter), ConfigError (the path is a file), IoError.
+/// under its name only when it is whole, the weights before the config. Without safe serialization
+/// the weights are `adapter_model.bin`; a file of the other kind in the same place is removed,
+/// since it would be loaded in its stead or stay behind with old numbers. With `initial`, a folder
+/// with the adapter as it began, they are converted before. Throws: NotFoundError (adapter),
+/// ConfigError (the path is a file), IoError; what converted_adapter throws.
 void write_adapter_folder(const Tuner& tuner, const std::filesystem::path& folder,
-                          const std::vector<std::string>& adapters,
+                          const std::vector<std::string>& adapters, bool safe_serialization = true,
                           const std::optional<std::filesystem::path>& initial = std::nullopt);
 
 }  // namespace peft

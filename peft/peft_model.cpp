@@ -150,7 +150,7 @@ void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool saf
 void PeftModel::save_pretrained(const std::filesystem::path& folder,
                                 const SaveOptions& options) const {
   tuner_->verify();
-  write_adapter_folder(*tuner_, folder, options.selected_adapters,
+  write_adapter_folder(*tuner_, folder, options.selected_adapters, options.safe_serialization,
                        options.path_initial_model_for_weight_conversion);
 }
 

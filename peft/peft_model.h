@@ -48,6 +48,8 @@ struct SaveOptions {
   /// Folder with the adapter as it was before its training: what is written is then a plain LoRA
   /// adapter of twice the rank for the base as it was before PiSSA, OLoRA, CorDA or LoRA-GA.
   std::optional<std::filesystem::path> path_initial_model_for_weight_conversion = std::nullopt;
+  /// False: `adapter_model.bin`, as torch.save writes it, in place of safetensors.
+  bool safe_serialization = true;
 };
 
 /// One adapter or several: "default", {"first", "second"}.

@@ -61,9 +61,9 @@ std::vector<Damage> damages() {
        [](const fs::path& folder) { replace_in_config(folder, "\"fc1\"", "\"fc7\""); },
        {"fc7", "'fc1'"}},
       {"no weights", [=](const fs::path& folder) { fs::remove(folder / weights); }, {weights}},
-      {"pickled weights",
+      {"pickled weights that are none",
        [=](const fs::path& folder) { fs::rename(folder / weights, folder / "adapter_model.bin"); },
-       {"adapter_model.bin", "safe_serialization"}},
+       {"adapter_model.bin", "ZIP archive"}},
       {"weights that were cut off",
        [=](const fs::path& folder) {
          fs::resize_file(folder / weights, fs::file_size(folder / weights) - 7);

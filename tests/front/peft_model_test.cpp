@@ -66,6 +66,25 @@ TEST(PeftModel, TheExampleOfTheReadmeRuns) {
   EXPECT_EQ(plain->named_parameters().size(), 4u);
 }
 
+TEST(PeftModel, WithoutSafeSerializationTheWeightsArePickled) {
+  torch::manual_seed(0);
+  Net net;
+  const Net untouched = same_weights(net);
+  const TemporaryFolder folder("pickled");
+  const auto x = torch::randn({4, 6});
+  auto model = get_peft_model(
+      net, LoraConfig{.r = 2, .target_modules = {"fc1", "fc2"}, .init_lora_weights = false});
+  model.save_pretrained(folder.path());
+  randomise(model, 3);
+  model.save_pretrained(folder.path(), {.safe_serialization = false});
+  EXPECT_TRUE(exists(folder.path() / "adapter_model.bin"));
+  EXPECT_FALSE(exists(folder.path() / "adapter_model.safetensors")) << "old weights would win";
+  auto again = PeftModel::from_pretrained(same_weights(untouched), folder.path());
+  EXPECT_TRUE(at::equal(again->forward(x), model->forward(x)));
+  model.save_pretrained(folder.path());
+  EXPECT_FALSE(exists(folder.path() / "adapter_model.bin"));
+}
+
 TEST(PeftModel, TheSameLinesServeASequential) {
   torch::manual_seed(0);
   const auto make = [] {

@@ -2,8 +2,11 @@
 
 import functools
 import json
+import subprocess
+from pathlib import Path
 
 import support
+import torch
 from peft import (LoraConfig, get_peft_model, get_peft_model_state_dict,
                   set_peft_model_state_dict)
 from peft.tuners.lora.config import BdLoraConfig, KasaConfig, MontecloraConfig, VeloraConfig
@@ -46,12 +49,47 @@ def written_here(make_base, **flags):
                        adapter=adapter)
 
 
-def written_by_python(make_base, **options):
+def pickled_here(source, target):
+    program = Path(support.PEFT).with_name("rewrite_pickled")
+    subprocess.run([program, source, target], check=True)
+
+
+def pickled_dtypes():
+    """Python's weights-only loader reads every dtype, and views of one storage, as we write them."""
+    for name in ("torch_dtypes.bin", "torch_views.bin"):
+        golden = support.ROOT / "tests/formats/golden" / name
+        pickled_here(golden, support.WORK / name)
+        expected = torch.load(golden, weights_only=True)
+        actual = torch.load(support.WORK / name, weights_only=True)
+        assert list(actual) == list(expected), f"{name}: names {list(actual)}"
+        for key, tensor in expected.items():
+            same = actual[key].dtype == tensor.dtype and actual[key].shape == tensor.shape
+            left, right = (t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (actual[key], tensor))
+            assert same and torch.equal(left, right), f"{name}: {key} differs"
+
+
+def pickled_adapter():
+    """An adapter that only has adapter_model.bin, as this library writes it, loads in Python."""
+    base = llama()
+    folder = saved(base, "base")
+    adapter = train_here(folder)
+    safe, pickled = adapter / "adapter_model.safetensors", adapter / "adapter_model.bin"
+    expected = load_peft_weights(adapter)
+    pickled_here(safe, pickled)
+    safe.unlink()
+    weights = load_peft_weights(adapter)
+    assert set(weights) == set(expected), sorted(set(weights) ^ set(expected))
+    assert all(torch.equal(weights[key], expected[key]) for key in expected)
+    expect_same_scores(load_in_python(base, adapter), token_rows(4), "pickled here",
+                       model_name_or_path=folder, adapter=adapter)
+
+
+def written_by_python(make_base, safe_serialization=True, **options):
     base = make_base()
     folder = saved(base, "base")
     model = get_peft_model(base, LoraConfig(task_type="CAUSAL_LM", **options)).eval()
     randomise(p for p in model.parameters() if p.requires_grad)
-    model.save_pretrained(support.WORK / "adapter")
+    model.save_pretrained(support.WORK / "adapter", safe_serialization=safe_serialization)
     expect_same_scores(model, token_rows(4), "written by Python", model_name_or_path=folder,
                        adapter=support.WORK / "adapter")
 
@@ -111,7 +149,12 @@ run_cases({
     "python: MonteCLoRA": python(llama, monteclora_config=MontecloraConfig(num_samples=2, buffer_size=2)),
     "python: KaSA": python(llama, kasa_config=KasaConfig()),
     "python: aLoRA": python(llama, alora_invocation_tokens=[40]),
+    "here: pickled": pickled_adapter,
+    "here: pickled, every dtype": pickled_dtypes,
     "python: default targets": python(llama),
+    "python: pickled": python(llama, safe_serialization=False, target_modules="all-linear"),
+    "python: pickled, tied model": python(qwen2, safe_serialization=False,
+                                          target_modules=["lm_head", "embed_tokens"]),
     "python: all-linear": python(llama, target_modules="all-linear"),
     "python: a pattern": python(llama, target_modules=r".*layers\.1\.(self_attn\.q|mlp\.up)_proj"),
     "python: rank and alpha patterns": python(
