@@ -79,7 +79,9 @@ TEST(PeftModel, WithoutSafeSerializationTheWeightsArePickled) {
   model.save_pretrained(folder.path(), {.safe_serialization = false});
   EXPECT_TRUE(exists(folder.path() / "adapter_model.bin"));
   EXPECT_FALSE(exists(folder.path() / "adapter_model.safetensors")) << "old weights would win";
-  auto again = PeftModel::from_pretrained(same_weights(untouched), folder.path());
+  // Frozen adapters are multiplied by another kernel, which rounds differently.
+  auto again =
+      PeftModel::from_pretrained(same_weights(untouched), folder.path(), {.is_trainable = true});
   EXPECT_TRUE(at::equal(again->forward(x), model->forward(x)));
   model.save_pretrained(folder.path());
   EXPECT_FALSE(exists(folder.path() / "adapter_model.bin"));
