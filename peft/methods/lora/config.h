@@ -70,7 +70,8 @@ struct LoraConfig {
   }
 
   /// Throws: ConfigError naming field, value and allowed range; UnsupportedError for a field of a
-  /// variant that is not served (use_dora, init_lora_weights="pissa", ...) with a value of its own.
+  /// variant that is not served (use_qalora, init_lora_weights="pissa", ...) with a value of its
+  /// own.
   void validate() const;
 
   friend bool operator==(const LoraConfig&, const LoraConfig&) = default;
