@@ -85,7 +85,7 @@ std::vector<Failure> failures() {
       {"a bad pattern", {.target_modules = "(fc"}, "target_modules"},
       {"all modules are excluded", {.target_modules = {"fc"}, .exclude_modules = ".*"}, "excluded"},
       {"a value out of range", {.r = 0, .target_modules = {"fc"}}, "r: expected"},
-      {"a field that is not served", {.target_modules = {"fc"}, .use_dora = true}, "use_dora"},
+      {"a field that is not served", {.target_modules = {"fc"}, .use_qalora = true}, "use_qalora"},
       {"a module that takes no adapter, after one that does",
        {.target_modules = {"fc", "norm"}},
        "'norm'"},
