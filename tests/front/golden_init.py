@@ -17,7 +17,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 sys.modules.setdefault("attr", types.SimpleNamespace(dataclass=dataclasses.dataclass))
-from golden import gradients, parameters  # noqa: E402
+from golden import run  # noqa: E402
 from peft import (EvaConfig, LoraConfig, LoraGAConfig, get_peft_model,  # noqa: E402
                   initialize_lora_eva_weights)
 from peft.tuners.lora.config import CordaConfig  # noqa: E402
@@ -26,7 +26,6 @@ from peft.tuners.lora.eva import get_eva_state_dict  # noqa: E402
 from peft.tuners.lora.loraga import preprocess_loraga  # noqa: E402
 
 OUT = pathlib.Path(__file__).parent / "golden_init"
-LEARNING_RATE = 0.005
 
 
 class Mixed(nn.Module):
@@ -74,18 +73,8 @@ CASES = {
 NOT_CONVERTED = {"mica"}
 
 
-def run(model, x):
-    tensors = {"input": x}
-    out = model(x)
-    tensors["output"] = out.detach().clone()
-    out.square().sum().backward()
-    tensors |= {f"grad.{k}": v.clone() for k, v in gradients(model).items()}
-    sgd = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=LEARNING_RATE)
-    for _ in range(3):
-        sgd.zero_grad()
-        model(x).square().sum().backward()
-        sgd.step()
-    tensors |= {f"after.{k}": v for k, v in parameters(model).items()}
+def run_and_answer(model, x):
+    tensors = run(model, x, merge=False)
     tensors["trained_output"] = model(x).detach()
     return {k: v.contiguous().clone() for k, v in tensors.items()}
 
@@ -113,7 +102,7 @@ def trained_case(name, options):
     model = get_peft_model(base, config)
     residual = {f"residual.{k}": v for k, v in base_weights(model).items()}
     model.save_pretrained(folder / "initial")
-    tensors = run(model, x) | residual | {"rows": rows}
+    tensors = run_and_answer(model, x) | residual | {"rows": rows}
     model.save_pretrained(folder / "trained")
     if name not in NOT_CONVERTED:
         model.save_pretrained(folder / "converted", path_initial_model_for_weight_conversion=str(folder / "initial"))

@@ -14,6 +14,7 @@
 #include "peft/adapter/tag.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/json_text.h"
+#include "peft/formats/safetensors_file.h"
 #include "peft/peft_model.h"
 #include "tests/front/support.h"
 
@@ -21,6 +22,22 @@ namespace peft::test {
 
 inline std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden" / name;
+}
+
+inline StateDict tensors_of(const std::filesystem::path& file) {
+  return formats::SafetensorsFile(file).load_all();
+}
+
+/// The model before it was adapted: `base.safetensors` of a golden folder.
+template <typename Net>
+Net net_of(const std::filesystem::path& folder) {
+  Net net;
+  const at::NoGradGuard no_grad;
+  const StateDict weights = tensors_of(folder / "base.safetensors");
+  for (auto& parameter : net->named_parameters()) {
+    parameter.value().copy_(weights.at(parameter.key()));
+  }
+  return net;
 }
 
 inline void expect_close(const at::Tensor& ours, const at::Tensor& python,

@@ -8,10 +8,9 @@
 
 #include "peft/adapter_folder.h"
 #include "peft/base/warnings.h"
-#include "peft/formats/safetensors_file.h"
 #include "peft/peft_model.h"
-#include "peft/tensor/module_kind.h"
 #include "tests/front/golden_run.h"
+#include "tests/front/models.h"
 #include "tests/front/support.h"
 
 namespace peft {
@@ -20,6 +19,7 @@ namespace {
 namespace fs = std::filesystem;
 namespace nn = torch::nn;
 using namespace test;  // NOLINT: what the golden tests share
+using models::Conv1DImpl, models::DeclaredImpl, models::Images;
 
 struct ZooImpl : nn::Module {
   ZooImpl() {
@@ -45,47 +45,9 @@ struct ZooImpl : nn::Module {
 };
 TORCH_MODULE(Zoo);
 
-struct ImagesImpl : nn::Module {
-  ImagesImpl() {
-    conv1 = register_module("conv1",
-                            nn::Conv2d(nn::Conv2dOptions(4, 6, 3).stride(2).padding(1).groups(2)));
-    conv2 = register_module("conv2", nn::Conv2d(nn::Conv2dOptions(6, 4, 1)));
-    conv3 = register_module("conv3", nn::Conv3d(nn::Conv3dOptions(2, 3, 2)));
-    head = register_module("head", nn::Linear(3, 2));
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor h = torch::relu(conv2(torch::relu(conv1(x))));
-    return head(conv3(h.view({h.size(0), 2, 2, h.size(2), h.size(3)})).mean({2, 3, 4}));
-  }
-  nn::Conv2d conv1{nullptr}, conv2{nullptr};
-  nn::Conv3d conv3{nullptr};
-  nn::Linear head{nullptr};
-};
-TORCH_MODULE(Images);
-
-// As people port GPT-2's layer: found by the name of its class.
-struct Conv1DImpl : nn::Module {
-  Conv1DImpl(int64_t out, int64_t in) : out(out) {
-    weight = register_parameter("weight", torch::zeros({in, out}));
-    bias = register_parameter("bias", torch::zeros({out}));
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    auto shape = x.sizes().vec();
-    shape.back() = out;
-    return torch::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
-  }
-  int64_t out;
-  at::Tensor weight, bias;
-};
-TORCH_MODULE(Conv1D);
-
 // The same under a name that says nothing: it has to be told.
 struct SilentImpl : Conv1DImpl {
   using Conv1DImpl::Conv1DImpl;
-};
-struct DeclaredImpl : Conv1DImpl, DeclaresWeightUse {
-  using Conv1DImpl::Conv1DImpl;
-  WeightUse weight_use() const override { return WeightUse::kTransposedLinear; }
 };
 
 template <typename Layer>
@@ -106,24 +68,13 @@ struct Transposed : nn::ModuleHolder<TransposedImpl<Layer>> {
   using nn::ModuleHolder<TransposedImpl<Layer>>::ModuleHolder;
 };
 
-template <typename Net>
-Net base_net(const std::string& name) {
-  Net net;
-  at::NoGradGuard no_grad;
-  const StateDict weights = formats::SafetensorsFile(golden(name) / "base.safetensors").load_all();
-  for (auto& parameter : net->named_parameters()) {
-    parameter.value().copy_(weights.at(parameter.key()));
-  }
-  return net;
-}
-
 class ZooCase : public testing::TestWithParam<const char*> {};
 
 TEST_P(ZooCase, ComputesTrainsAndSavesAsPythonDoes) {
   const std::string name = GetParam();
-  const StateDict run = formats::SafetensorsFile(golden(name) / "run.safetensors").load_all();
+  const StateDict run = tensors_of(golden(name) / "run.safetensors");
   auto model =
-      PeftModel::from_pretrained(base_net<Zoo>(name), golden(name), {.is_trainable = true});
+      PeftModel::from_pretrained(net_of<Zoo>(golden(name)), golden(name), {.is_trainable = true});
   expect_same_files(model, golden(name));
   expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
 }
@@ -134,8 +85,8 @@ INSTANTIATE_TEST_SUITE_P(Golden, ZooCase,
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(Golden, ConvolutionsComputeTrainAndSaveAsPythonDoes) {
-  const StateDict run = formats::SafetensorsFile(golden("images") / "run.safetensors").load_all();
-  auto model = PeftModel::from_pretrained(base_net<Images>("images"), golden("images"),
+  const StateDict run = tensors_of(golden("images") / "run.safetensors");
+  auto model = PeftModel::from_pretrained(net_of<Images>(golden("images")), golden("images"),
                                           {.is_trainable = true});
   expect_same_files(model, golden("images"));
   expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
@@ -145,10 +96,10 @@ TEST(Golden, ConvolutionsComputeTrainAndSaveAsPythonDoes) {
 template <typename Layer>
 void expect_transposed(const std::string& name, const std::vector<std::string>& expected_warnings) {
   SCOPED_TRACE(name);
-  const StateDict run = formats::SafetensorsFile(golden(name) / "run.safetensors").load_all();
+  const StateDict run = tensors_of(golden(name) / "run.safetensors");
   std::vector<std::string> warnings;
   const auto former = set_warning_sink([&](const std::string& text) { warnings.push_back(text); });
-  auto model = PeftModel::from_pretrained(base_net<Transposed<Layer>>(name), golden(name),
+  auto model = PeftModel::from_pretrained(net_of<Transposed<Layer>>(golden(name)), golden(name),
                                           {.is_trainable = true});
   set_warning_sink(former);
   EXPECT_EQ(warnings, expected_warnings);
@@ -176,8 +127,8 @@ TEST(Golden, AllLinearMeansTransposedLayersToo) {
 }
 
 TEST(Golden, NamedAdaptersComeFromSubfoldersAndAddUp) {
-  const StateDict run = formats::SafetensorsFile(golden("named") / "run.safetensors").load_all();
-  auto model = PeftModel::from_pretrained(base_net<Zoo>("named"), golden("named"));
+  const StateDict run = tensors_of(golden("named") / "run.safetensors");
+  auto model = PeftModel::from_pretrained(net_of<Zoo>(golden("named")), golden("named"));
   const LoadResult result = model.load_adapter(golden("named") / "other", "other");
   EXPECT_TRUE(result.missing.empty());
   EXPECT_TRUE(result.unexpected.empty());
@@ -197,7 +148,7 @@ TEST(Golden, NamedAdaptersComeFromSubfoldersAndAddUp) {
 }
 
 TEST(Golden, TorchScriptModulesComputeAndTrainAsPythonDoes) {
-  const StateDict run = formats::SafetensorsFile(golden("scripted") / "run.safetensors").load_all();
+  const StateDict run = tensors_of(golden("scripted") / "run.safetensors");
   auto module = torch::jit::load((golden("scripted") / "module.pt").string());
   auto model = PeftModel::from_pretrained(module, golden("scripted"), {.is_trainable = true});
   const auto forward = [&](const at::Tensor& x) { return model->forward({x}).toTensor(); };

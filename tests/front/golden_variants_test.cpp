@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include "peft/formats/safetensors_file.h"
 #include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/variants/dora.h"
 #include "peft/methods/lora/variants/losses.h"
@@ -22,24 +21,12 @@ using namespace test;  // NOLINT: what the golden tests share
 fs::path variant(const std::string& name) { return golden("../golden_variants") / name; }
 
 template <typename Net>
-Net variant_base(const std::string& name) {
-  Net net;
-  const at::NoGradGuard no_grad;
-  const StateDict weights = formats::SafetensorsFile(variant(name) / "base.safetensors").load_all();
-  for (auto& parameter : net->named_parameters()) {
-    parameter.value().copy_(weights.at(parameter.key()));
-  }
-  return net;
-}
-
-template <typename Net>
 PeftModelFor<Net> load_variant(const std::string& name) {
-  return PeftModel::from_pretrained(variant_base<Net>(name), variant(name), {.is_trainable = true});
+  return PeftModel::from_pretrained(net_of<Net>(variant(name)), variant(name),
+                                    {.is_trainable = true});
 }
 
-StateDict run_of(const std::string& name) {
-  return formats::SafetensorsFile(variant(name) / "run.safetensors").load_all();
-}
+StateDict run_of(const std::string& name) { return tensors_of(variant(name) / "run.safetensors"); }
 
 template <typename Net>
 void expect_like_python(const std::string& name) {
@@ -85,7 +72,7 @@ TEST(GoldenVariants, Kasa) {
 }
 
 TEST(GoldenVariants, QaloraSeesItsInputsInGroups) {
-  const StateDict run = formats::SafetensorsFile(variant("qalora.safetensors")).load_all();
+  const StateDict run = tensors_of(variant("qalora.safetensors"));
   const lora::LoraAdapter adapter{.a = run.at("a"), .b = run.at("b"), .bias = {}, .scaling = 0.75};
   expect_close(lora::qalora_update(adapter, run.at("x"), 4), run.at("y"), "update");
   EXPECT_THROW(lora::qalora_update(adapter, run.at("x"), 5), ConfigError);

@@ -6,12 +6,11 @@
 #include "peft/adapter/tag.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/warnings.h"
-#include "peft/formats/safetensors_file.h"
 #include "peft/lora_init.h"
 #include "peft/methods/lora/layer.h"
 #include "peft/peft_model.h"
-#include "peft/tensor/module_kind.h"
 #include "tests/front/golden_run.h"
+#include "tests/front/models.h"
 #include "tests/front/support.h"
 
 namespace peft {
@@ -25,30 +24,11 @@ fs::path init_golden(const std::string& name) {
   return fs::path(PEFT_SOURCE_DIR) / "tests/front/golden_init" / name;
 }
 
-StateDict tensors_of(const fs::path& file) { return formats::SafetensorsFile(file).load_all(); }
-
-// GPT-2's layer: its weight is stored as [in, out].
-struct StoredAsInOutImpl : nn::Module, DeclaresWeightUse {
-  StoredAsInOutImpl(int64_t out, int64_t in) : out(out) {
-    weight = register_parameter("weight", torch::zeros({in, out}));
-    bias = register_parameter("bias", torch::zeros({out}));
-  }
-  WeightUse weight_use() const override { return WeightUse::kTransposedLinear; }
-  at::Tensor forward(const at::Tensor& x) {
-    auto shape = x.sizes().vec();
-    shape.back() = out;
-    return torch::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
-  }
-  int64_t out;
-  at::Tensor weight, bias;
-};
-TORCH_MODULE(StoredAsInOut);
-
 struct MixedImpl : nn::Module {
   MixedImpl() {
     emb = register_module("emb", nn::Embedding(11, 8));
     lin1 = register_module("lin1", nn::Linear(8, 6));
-    c_fc = register_module("c_fc", StoredAsInOut(5, 6));
+    c_fc = register_module("c_fc", models::Declared(5, 6));
     lin2 = register_module("lin2", nn::Linear(5, 7));
   }
   at::Tensor forward(const at::Tensor& ids) {
@@ -56,7 +36,7 @@ struct MixedImpl : nn::Module {
   }
   nn::Embedding emb{nullptr};
   nn::Linear lin1{nullptr}, lin2{nullptr};
-  StoredAsInOut c_fc{nullptr};
+  models::Declared c_fc{nullptr};
 };
 TORCH_MODULE(Mixed);
 
@@ -76,17 +56,6 @@ struct HeadsImpl : nn::Module {
   nn::Linear q{nullptr}, k{nullptr}, o{nullptr}, out{nullptr};
 };
 TORCH_MODULE(Heads);
-
-template <typename Net>
-Net net_of(const fs::path& folder) {
-  Net net;
-  at::NoGradGuard no_grad;
-  const StateDict weights = tensors_of(folder / "base.safetensors");
-  for (auto& parameter : net->named_parameters()) {
-    parameter.value().copy_(weights.at(parameter.key()));
-  }
-  return net;
-}
 
 LoraConfig config_of(const fs::path& folder) {
   return read_adapter_config(folder / "trained").as<LoraConfig>();
@@ -295,7 +264,7 @@ void expect_refused(const std::string& word, const std::string& target) {
       register_module("emb", nn::Embedding(11, 8));
       register_module("conv", nn::Conv1d(8, 6, 3));
       register_module("attn", nn::MultiheadAttention(8, 2));
-      register_module("in_out", StoredAsInOut(5, 6));
+      register_module("in_out", models::Declared(5, 6));
     }
   };
   const auto net = std::make_shared<AllImpl>();

@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include "peft/formats/safetensors_file.h"
 #include "tests/front/golden_run.h"
 #include "tests/front/variant_models.h"
 
@@ -17,9 +16,7 @@ class Optimizers : public testing::Test {
  protected:
   // The model of tests/front/golden_variants.py with the values it had before the first step.
   PeftModelFor<models::Mixed> start(const std::string& name) {
-    run_ =
-        formats::SafetensorsFile(golden("../golden_variants/optimizers") / (name + ".safetensors"))
-            .load_all();
+    run_ = tensors_of(golden("../golden_variants/optimizers") / (name + ".safetensors"));
     models::Mixed net;
     {
       const at::NoGradGuard no_grad;

@@ -5,7 +5,6 @@
 
 #include "peft/base/error.h"
 #include "peft/base/warnings.h"
-#include "peft/formats/safetensors_file.h"
 #include "peft/models/registry.h"
 #include "peft/peft_model_for_causal_lm.h"
 #include "peft/tensor/tag_key.h"
@@ -23,7 +22,7 @@ std::filesystem::path tied_case(const std::string& name) {
 LanguageModel tied_model() {
   const auto folder = tied_case("base");
   LanguageModel model = make_language_model(read_json_file(folder / "config.json"));
-  const auto weights = formats::SafetensorsFile(folder / "model.safetensors").load_all();
+  const auto weights = tensors_of(folder / "model.safetensors");
   at::NoGradGuard no_grad;
   for (auto& item : model->named_parameters()) item.value().copy_(weights.at(item.key()));
   model->eval();
@@ -45,7 +44,7 @@ class TiedCase : public testing::TestWithParam<const char*> {};
 
 TEST_P(TiedCase, ComputesTrainsAndSavesAsPythonDoes) {
   const auto folder = tied_case(GetParam());
-  const StateDict run = formats::SafetensorsFile(folder / "run.safetensors").load_all();
+  const StateDict run = tensors_of(folder / "run.safetensors");
   const LanguageModel base_model = tied_model();
   const size_t parameters = base_model->named_parameters().size();
   auto model = PeftModelForCausalLM::from_pretrained(base_model, folder, {.is_trainable = true});
@@ -59,7 +58,7 @@ TEST_P(TiedCase, ComputesTrainsAndSavesAsPythonDoes) {
 
 TEST_P(TiedCase, MergesAndUnloadsAsPythonDoes) {
   const auto folder = tied_case(GetParam());
-  const StateDict run = formats::SafetensorsFile(folder / "run.safetensors").load_all();
+  const StateDict run = tensors_of(folder / "run.safetensors");
   auto model = PeftModelForCausalLM::from_pretrained(tied_model(), folder);
   const Warnings warnings;
   const LanguageModel plain = model.merge_and_unload(/*safe_merge=*/true);

@@ -5,11 +5,10 @@
 #include <vector>
 
 #include "peft/tensor/module_kind.h"
+#include "tests/front/models.h"
 
 /// The models of tests/front/golden_variants.py.
 namespace peft::test::models {
-
-namespace nn = torch::nn;
 
 struct MixedImpl : nn::Module {
   MixedImpl() {
@@ -30,42 +29,23 @@ struct MixedImpl : nn::Module {
 };
 TORCH_MODULE(Mixed);
 
-struct ImagesImpl : nn::Module {
-  ImagesImpl() {
-    conv1 = register_module("conv1",
-                            nn::Conv2d(nn::Conv2dOptions(4, 6, 3).stride(2).padding(1).groups(2)));
-    conv2 = register_module("conv2", nn::Conv2d(nn::Conv2dOptions(6, 4, 1)));
-    conv3 = register_module("conv3", nn::Conv3d(nn::Conv3dOptions(2, 3, 2)));
-    head = register_module("head", nn::Linear(3, 2));
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor h = torch::relu(conv2(torch::relu(conv1(x))));
-    return head(conv3(h.view({h.size(0), 2, 2, h.size(2), h.size(3)})).mean({2, 3, 4}));
-  }
-  nn::Conv2d conv1{nullptr}, conv2{nullptr};
-  nn::Conv3d conv3{nullptr};
-  nn::Linear head{nullptr};
-};
-TORCH_MODULE(Images);
-
-struct Conv1DImpl : nn::Module {
-  Conv1DImpl(int64_t out, int64_t in) {
-    weight = register_parameter("weight", torch::zeros({in, out}));
-    bias = register_parameter("bias", torch::zeros({out}));
-  }
+/// The products are made by another operator here.
+namespace by_matmul {
+struct Conv1DImpl : models::Conv1DImpl {
+  using models::Conv1DImpl::Conv1DImpl;
   at::Tensor forward(const at::Tensor& x) { return torch::matmul(x, weight) + bias; }
-  at::Tensor weight, bias;
 };
 TORCH_MODULE(Conv1D);
+}  // namespace by_matmul
 
 struct TransposedImpl : nn::Module {
   TransposedImpl() {
-    c_attn = register_module("c_attn", Conv1D(6, 8));
-    c_proj = register_module("c_proj", Conv1D(8, 6));
+    c_attn = register_module("c_attn", by_matmul::Conv1D(6, 8));
+    c_proj = register_module("c_proj", by_matmul::Conv1D(8, 6));
     out = register_module("out", nn::Linear(8, 3));
   }
   at::Tensor forward(const at::Tensor& x) { return out(c_proj(torch::relu(c_attn(x)))); }
-  Conv1D c_attn{nullptr}, c_proj{nullptr};
+  by_matmul::Conv1D c_attn{nullptr}, c_proj{nullptr};
   nn::Linear out{nullptr};
 };
 TORCH_MODULE(Transposed);

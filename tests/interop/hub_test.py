@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 
 PEFT, WORK, FAKE_HUB = sys.argv[1], Path(sys.argv[2]).resolve(), sys.argv[3]
@@ -23,6 +22,7 @@ import numpy as np  # noqa: E402
 from huggingface_hub import (HfApi, get_cached_repo_tree, get_token, hf_hub_download,  # noqa: E402
                              scan_cache_dir, snapshot_download, try_to_load_from_cache)
 from safetensors.numpy import save_file  # noqa: E402
+from support import run_cases  # noqa: E402
 
 WEIGHTS = bytes(range(256)) * 2000
 FILES = {"adapter_config.json": b'{"peft_type": "LORA"}\n', "adapter_model.safetensors": WEIGHTS,
@@ -231,18 +231,11 @@ def names_in_place_of_folders():
     assert wrong.returncode == 1 and "no such repository" in wrong.stderr, wrong.stderr
 
 
-failed = 0
-for case in (pushed_here_pulled_there, pushed_there_pulled_here, our_cache_is_theirs,
-             their_cache_is_ours, both_at_once, pull_requests_and_branches,
-             filters_choose_the_same, a_login_serves_both, names_in_place_of_folders):
-    shutil.rmtree(WORK, ignore_errors=True)
-    os.makedirs(WORK)
-    try:
-        case()
-        print(f"ok      {case.__name__}", flush=True)
-    except Exception:
-        failed += 1
-        print(f"FAILED  {case.__name__}\n{traceback.format_exc()}", flush=True)
-server.stdin.close()
-server.wait()
-sys.exit(1 if failed else 0)
+try:
+    run_cases({case.__name__: case for case in (
+        pushed_here_pulled_there, pushed_there_pulled_here, our_cache_is_theirs,
+        their_cache_is_ours, both_at_once, pull_requests_and_branches, filters_choose_the_same,
+        a_login_serves_both, names_in_place_of_folders)})
+finally:
+    server.stdin.close()
+    server.wait()
