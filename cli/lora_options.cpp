@@ -1,7 +1,5 @@
 #include "cli/lora_options.h"
 
-#include <charconv>
-
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/text.h"
@@ -25,12 +23,9 @@ Json ids_of(const std::vector<std::string>& words, const std::string& flag) {
   if (words.empty()) return nullptr;
   Json ids = Json::array();
   for (const std::string& word : without_commas(words)) {
-    int64_t id = 0;
-    const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), id);
-    if (failure != std::errc() || end != word.data() + word.size()) {
-      throw ConfigError(flag + ": expected token ids, got '" + word + "'.");
-    }
-    ids.push_back(id);
+    const auto id = whole_number<int64_t>(word);
+    if (!id) throw ConfigError(flag + ": expected token ids, got '" + word + "'.");
+    ids.push_back(*id);
   }
   return ids;
 }

@@ -46,12 +46,6 @@ const std::string& only_word(const Words& words, const std::string& flag) {
   throw UsageError(fmt::format("{}: expected one value, got {}.", flag, words.size()));
 }
 
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 template <typename Number>
 Number number(const std::string& word, const std::string& flag, std::string_view expected) {
   Number result{};
@@ -67,7 +61,7 @@ Number number(const std::string& word, const std::string& flag, std::string_view
 
 /// true and false in the spellings that people and YAML use; nullopt for any other word.
 static std::optional<bool> truth(const std::string& word) {
-  const std::string text = lower(word);
+  const std::string text = lower_case(word);
   for (const char* yes : {"true", "yes", "on", "1"}) {
     if (text == yes) return true;
   }

@@ -1,11 +1,11 @@
 #include "peft/adapter_folder.h"
 
-#include <algorithm>
 #include <map>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
+#include "peft/base/text.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
 #include "peft/formats/torch_checkpoint_file.h"
@@ -66,9 +66,7 @@ std::string model_card(const Tuner& tuner) {
     const auto* given = tuner.configs().front().second.shared().base_model_name_or_path;
     if (given && *given) name = **given;
   }
-  std::string method(tuner.method().name);
-  std::transform(method.begin(), method.end(), method.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+  const std::string method = lower_case(std::string(tuner.method().name));
   std::string text = "---\n";
   if (!name.empty()) text += "base_model: " + dump_json(name) + "\n";
   text += "library_name: peft\n";

@@ -1,23 +1,16 @@
 #include "peft/adapter/targets.h"
 
 #include <algorithm>
-#include <cctype>
 #include <unordered_set>
 
 #include "peft/adapter/matching.h"
 #include "peft/adapter/site.h"
+#include "peft/base/text.h"
 
 namespace peft {
 namespace {
 
 constexpr size_t kManyTargets = 20;
-
-std::string lower(std::string text) {
-  for (char& letter : text) {
-    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  }
-  return text;
-}
 
 // The layer that scores classes has no fixed name: the first of the usual ones.
 std::string classification_head(const std::vector<ModuleEntry>& modules) {
@@ -110,7 +103,7 @@ void resolve_targets(SharedFields& fields, const std::vector<ModuleEntry>& modul
     targets = *known;
   }
   if (targets.is_pattern() && targets.pattern() == kDummyTargetModules) return;
-  if (targets.is_pattern() && lower(targets.pattern()) == "all-linear") {
+  if (targets.is_pattern() && lower_case(targets.pattern()) == "all-linear") {
     const std::set<std::string> names = linear_names(fields, modules, facts);
     targets = std::vector<std::string>(names.begin(), names.end());
   }

@@ -53,13 +53,6 @@ fs::path folder_of(const fs::path& path) {
   return parent.empty() ? fs::path(".") : parent;
 }
 
-/// ".<name>.tmp-<process>-<count>" in the folder of `path`.
-fs::path temporary_name(const fs::path& path) {
-  static std::atomic<unsigned> count{0};
-  return folder_of(path) / fmt::format(".{}{}{}-{}", path.filename().string(), kTemporaryMark,
-                                       ::getpid(), count.fetch_add(1));
-}
-
 void sync_path(const fs::path& path, int flags) {
   const Descriptor file(::open(path.c_str(), flags | O_CLOEXEC));
   if (file.get() < 0) throw_io(path, "opening it to sync", errno);
@@ -84,6 +77,12 @@ fs::path without_trailing_slash(fs::path path) {
 }
 
 }  // namespace
+
+fs::path temporary_name(const fs::path& path) {
+  static std::atomic<unsigned> count{0};
+  return folder_of(path) / fmt::format(".{}{}{}-{}", path.filename().string(), kTemporaryMark,
+                                       ::getpid(), count.fetch_add(1));
+}
 
 std::string read_text_file(const fs::path& path, uint64_t max_bytes) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -126,17 +125,16 @@ void ensure_folder(const fs::path& folder) {
   if (code) throw_io(folder, "creating the folder", code.value());
 }
 
-void write_file_atomically(const fs::path& path, std::string_view bytes) {
-  AtomicFile file(path);
+void write_file_atomically(const fs::path& path, std::string_view bytes, mode_t mode) {
+  AtomicFile file(path, mode);
   file.write(bytes);
   file.commit();
 }
 
-AtomicFile::AtomicFile(fs::path path) : path_(std::move(path)) {
-  // A name may be taken: in containers the process that was killed had the same id as this one.
+AtomicFile::AtomicFile(fs::path path, mode_t mode) : path_(std::move(path)) {
   do {
     temporary_ = temporary_name(path_);
-    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) {
     if (errno == ENOENT) {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -21,15 +23,21 @@ std::string read_text_file(const std::filesystem::path& path, uint64_t max_bytes
 void ensure_folder(const std::filesystem::path& folder);
 
 /// Replaces `path` by `bytes` in one step: a reader sees the old file or the new one, never a part.
+/// `mode`: its permissions, before the umask takes some away; nobody has others at any time.
 /// Throws: IoError (full disk, missing permission); the old file is then untouched.
-void write_file_atomically(const std::filesystem::path& path, std::string_view bytes);
+void write_file_atomically(const std::filesystem::path& path, std::string_view bytes,
+                           mode_t mode = 0666);
+
+/// ".<name>.tmp-<process>-<count>" in the folder of `path`, another one at each call. It may be
+/// taken: in containers a process that was killed had the same id as this one.
+std::filesystem::path temporary_name(const std::filesystem::path& path);
 
 /// A file that appears under its name only when it is whole: written under a temporary name in the
 /// same folder, synced, then renamed. Destroying it before commit() leaves nothing behind.
 class AtomicFile {
  public:
   /// Throws: IoError, NotFoundError (the folder does not exist).
-  explicit AtomicFile(std::filesystem::path path);
+  explicit AtomicFile(std::filesystem::path path, mode_t mode = 0666);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;

@@ -8,6 +8,8 @@
 #include <cctype>
 #include <cstdlib>
 
+#include "peft/base/text.h"
+
 namespace peft {
 namespace {
 
@@ -24,16 +26,11 @@ std::string value_of(const Environment& environment, const char* name) {
   return value == nullptr ? "" : value;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return text;
-}
-
 /// "de_DE.ISO-8859-1" names a character set; "C" and an empty locale name none, and there UTF-8 is
 /// the better guess: minimal containers set no locale, their users' terminals all speak UTF-8.
 bool locale_is_utf8(const Environment& environment) {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
-    const std::string locale = lower(value_of(environment, name));
+    const std::string locale = lower_case(value_of(environment, name));
     if (locale.empty()) continue;
     const size_t dot = locale.find('.');
     if (dot == std::string::npos) return true;
@@ -116,7 +113,7 @@ Terminal terminal_of(int descriptor) {
 bool progress_bars_disabled() {
   const char* value = std::getenv("HF_HUB_DISABLE_PROGRESS_BARS");
   if (value == nullptr) return false;
-  const std::string word = lower(value);
+  const std::string word = lower_case(value);
   return word == "1" || word == "true" || word == "yes" || word == "on";
 }
 

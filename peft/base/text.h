@@ -1,7 +1,9 @@
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +25,19 @@ std::vector<std::string> split(std::string_view text, char separator);
 
 /// Without blanks, tabs and line ends at both ends.
 std::string_view trim(std::string_view text);
+
+/// ASCII letters in lower case, everything else as it is.
+std::string lower_case(std::string text);
+
+/// The number that the whole text is, in base 10; nullopt where it is none or does not fit.
+template <typename Number>
+std::optional<Number> whole_number(std::string_view text) {
+  Number number{};
+  const char* const end = text.data() + text.size();
+  const auto [stop, code] = std::from_chars(text.data(), end, number);
+  if (text.empty() || code != std::errc() || stop != end) return std::nullopt;
+  return number;
+}
 
 /// Number of single-character edits (insert, delete, replace, swap of neighbours) from a to b.
 size_t edit_distance(std::string_view a, std::string_view b);

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -95,7 +96,7 @@ class TorchFileReader {
                                          describe(pickle_, pickle_.root), kSaveAgain));
     }
     std::vector<TorchFileEntry> tensors;
-    std::map<std::string_view, bool> seen;
+    std::set<std::string_view> seen;
     const auto& items = value(pickle_.root).items;
     for (size_t i = 0; i < items.size(); i += 2) {
       if (value(items[i]).kind != Kind::kText) {
@@ -104,7 +105,7 @@ class TorchFileReader {
       }
       name_ = value(items[i]).text;
       if (!is_valid_utf8(name_)) fail("expected a name in UTF-8");
-      if (!seen.emplace(name_, true).second) fail("the name appears twice");
+      if (!seen.insert(value(items[i]).text).second) fail("the name appears twice");
       tensors.push_back(read_tensor(items[i + 1]));
     }
     return tensors;

@@ -1,7 +1,6 @@
 #include "peft/hub/blob.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -34,19 +33,6 @@ bool is_good_etag(const std::string& etag) {
   return !etag.empty() && etag.size() <= 128 && etag.front() != '.' &&
          std::all_of(etag.begin(), etag.end(), [](unsigned char letter) {
            return std::isalnum(letter) != 0 || letter == '-' || letter == '_' || letter == '.';
-         });
-}
-
-std::optional<uint64_t> number_of(std::string_view text) {
-  uint64_t number = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (text.empty() || code != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
-bool is_hex(const std::string& text, size_t size) {
-  return text.size() == size && std::all_of(text.begin(), text.end(), [](char letter) {
-           return (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'f');
          });
 }
 
@@ -195,8 +181,9 @@ FileFacts head_file(Client& client, const std::string& repo, const std::string& 
   const std::string& linked = response.header("x-linked-etag");
   FileFacts facts{.commit = response.header("x-repo-commit"),
                   .etag = plain_etag(linked.empty() ? response.header("etag") : linked)};
-  facts.size = number_of(response.header("x-linked-size"));
-  if (!facts.size && !redirected) facts.size = number_of(response.header("content-length"));
+  facts.size = whole_number<uint64_t>(response.header("x-linked-size"));
+  if (!facts.size && !redirected)
+    facts.size = whole_number<uint64_t>(response.header("content-length"));
   if (is_commit(facts.commit) && is_good_etag(facts.etag)) return facts;
   throw FormatError(shown_url(url) +
                     ": expected the headers X-Repo-Commit and ETag of a Hub, got commit " +

@@ -1,11 +1,5 @@
 #include "peft/hub/cache.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <atomic>
-#include <cerrno>
-
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
@@ -26,13 +20,6 @@ std::string folder_name(const std::string& repo) {
   std::string name = "models";
   for (const std::string& part : split(repo, '/')) name += "--" + part;
   return name;
-}
-
-/// A name of its own for this process beside `path`.
-fs::path beside(const fs::path& path) {
-  static std::atomic<unsigned> count{0};
-  return path.parent_path() / ("." + path.filename().string() + ".tmp-" +
-                               std::to_string(::getpid()) + "-" + std::to_string(count++));
 }
 
 RepoFile read_file(const Json& entry) {
@@ -114,10 +101,14 @@ void RepoCache::link(const std::string& etag, const std::string& commit,
                      const std::string& path) const {
   const fs::path pointer = file(commit, path);
   ensure_folder(pointer.parent_path());
-  const fs::path temporary = beside(pointer);
+  fs::path temporary = temporary_name(pointer);
   std::error_code code;
   if (symlinks_) {
-    fs::create_symlink(blob(etag).lexically_relative(pointer.parent_path()), temporary, code);
+    const fs::path target = blob(etag).lexically_relative(pointer.parent_path());
+    for (fs::create_symlink(target, temporary, code); code == std::errc::file_exists;) {
+      temporary = temporary_name(pointer);
+      fs::create_symlink(target, temporary, code);
+    }
   }
   if (!symlinks_ || code) {  // a file system without links
     fs::copy_file(blob(etag), temporary, fs::copy_options::overwrite_existing, code);

@@ -15,8 +15,6 @@ struct RepoFile {
   std::string blob_id = {};     // git's SHA-1
   std::string lfs_sha256 = {};  // of the content; empty: kept in git itself
   std::string xet_hash = {};    // empty: not in that storage
-  /// The name of its blob in the cache.
-  const std::string& etag() const { return lfs_sha256.empty() ? blob_id : lfs_sha256; }
 };
 
 /// Path in the repository -> file, of one commit.

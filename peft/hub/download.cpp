@@ -108,7 +108,8 @@ constexpr const char* kOffline = "offline mode is on. Unset HF_HUB_OFFLINE.";
 template <typename Online, typename Cached>
 fs::path online_or_cached(const Client& client, const DownloadOptions& options, Online&& online,
                           Cached&& cached) {
-  if (client.settings().offline || options.local_files_only) return cached(kOffline);
+  if (client.settings().offline) return cached(kOffline);
+  if (options.local_files_only) return cached("local_files_only asks nothing of the network.");
   const auto fall_back = [&](const Error& error) -> fs::path {
     fs::path found;
     try {

@@ -43,9 +43,7 @@ size_t on_header(char* data, size_t, size_t size, void* context) {
       const size_t space = line.find(' ');
       if (space != line.npos) response.status = std::atoi(line.data() + space);
     } else if (const size_t colon = line.find(':'); colon != line.npos) {
-      std::string name(line.substr(0, colon));
-      std::transform(name.begin(), name.end(), name.begin(),
-                     [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+      const std::string name = lower_case(std::string(line.substr(0, colon)));
       response.headers[name] = std::string(trim(line.substr(colon + 1)));
     }
     return size;
@@ -206,10 +204,8 @@ HttpResponse HttpClient::send(const HttpRequest& request, const BodySink& sink) 
 
 Origin origin_of(const std::string& url) {
   const Url parts(url);
-  Origin origin{.scheme = parts.get(CURLUPART_SCHEME), .host = parts.get(CURLUPART_HOST)};
-  for (char& letter : origin.host) {
-    letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
-  }
+  Origin origin{.scheme = parts.get(CURLUPART_SCHEME),
+                .host = lower_case(parts.get(CURLUPART_HOST))};
   origin.port = std::atoi(parts.get(CURLUPART_PORT, CURLU_DEFAULT_PORT).c_str());
   if (origin.host.empty() || (origin.scheme != "http" && origin.scheme != "https")) {
     throw NetworkError(shown_url(url) + ": expected an http or https address.");

@@ -1,15 +1,13 @@
 #include "peft/hub/lfs.h"
 
 #include <algorithm>
-#include <charconv>
-#include <cstring>
+#include <fstream>
 #include <map>
 #include <utility>
 
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/text.h"
-#include "peft/hub/transfer.h"
 
 namespace peft::hub {
 namespace {
@@ -45,15 +43,14 @@ Json post(Client& client, const std::string& url, const Json& body, const LocalF
 /// Sends a range of a file; every attempt reads it anew. Returns the ETag of the answer.
 std::string put(Client& client, const std::string& url, const LocalFile& file, uint64_t offset,
                 uint64_t size, const Sent& sent) {
+  std::ifstream in(file.path, std::ios::binary);
+  if (!in) throw IoError(file.path.string() + ": opening the file to send it failed.");
   uint64_t at = 0;
   HttpRequest request{.method = "PUT", .url = url, .body_size = size, .stall_timeout = 60};
   request.read_body = [&](char* to, size_t room) {
     const size_t wanted = static_cast<size_t>(std::min<uint64_t>(room, size - at));
-    size_t got = 0;
-    read_pieces(file.path, offset + at, wanted, [&](std::string_view piece) {
-      std::memcpy(to + got, piece.data(), piece.size());
-      got += piece.size();
-    });
+    in.read(to, static_cast<std::streamsize>(wanted));
+    const auto got = static_cast<size_t>(in.gcount());
     if (got < wanted) {
       throw IoError(file.path.string() + ": the file became shorter while it was sent.");
     }
@@ -63,6 +60,8 @@ std::string put(Client& client, const std::string& url, const LocalFile& file, u
   };
   for (int attempt = 0;; ++attempt) {
     at = 0;
+    in.clear();
+    in.seekg(static_cast<std::streamoff>(offset));
     std::optional<HttpResponse> answer;
     try {
       answer = client.request(request, {.attempts = 1});
@@ -79,11 +78,8 @@ std::string put(Client& client, const std::string& url, const LocalFile& file, u
 std::vector<std::string> part_urls(const Json& header) {
   std::map<int, std::string> parts;
   for (const auto& [key, value] : header.items()) {
-    int number = 0;
-    const auto [end, code] = std::from_chars(key.data(), key.data() + key.size(), number);
-    if (code == std::errc() && end == key.data() + key.size() && value.is_string()) {
-      parts[number] = value.get<std::string>();
-    }
+    const auto number = whole_number<int>(key);
+    if (number && value.is_string()) parts[*number] = value.get<std::string>();
   }
   std::vector<std::string> urls;
   for (auto& [number, url] : parts) urls.push_back(std::move(url));
@@ -93,12 +89,9 @@ std::vector<std::string> part_urls(const Json& header) {
 uint64_t chunk_size_of(const Json& header, const LocalFile& file) {
   const Json& value = header["chunk_size"];
   const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
-  uint64_t size = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), size);
-  if (code != std::errc() || end != text.data() + text.size() || size == 0) {
-    throw_malformed(file, "expected a chunk_size, got " + quote(text));
-  }
-  return size;
+  const auto size = whole_number<uint64_t>(text);
+  if (!size || *size == 0) throw_malformed(file, "expected a chunk_size, got " + quote(text));
+  return *size;
 }
 
 void upload_parts(Client& client, const LocalFile& file, const Json& header,

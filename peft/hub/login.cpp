@@ -1,11 +1,5 @@
 #include "peft/hub/login.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/text.h"
@@ -15,26 +9,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Replaces a file in one step; nobody else can read it at any time.
 void write_secret(const fs::path& path, std::string_view text) {
   ensure_folder(path.parent_path());
-  std::string temporary = (path.parent_path() / ".token.XXXXXX").string();
-  const int file = ::mkstemp(temporary.data());  // mode 0600
-  bool good = file >= 0;
-  while (good && !text.empty()) {
-    const ssize_t done = ::write(file, text.data(), text.size());
-    if (done < 0 && errno == EINTR) continue;
-    good = done >= 0;
-    if (good) text.remove_prefix(static_cast<size_t>(done));
-  }
-  good = good && ::fsync(file) == 0;
-  if (file >= 0) good = ::close(file) == 0 && good;
-  good = good && ::rename(temporary.c_str(), path.c_str()) == 0;
-  if (good) return;
-  const int code = errno;
-  ::unlink(temporary.c_str());
-  throw IoError(path.string() + ": writing the token failed: " + std::strerror(code) +
-                ". Check the folder's permissions.");
+  write_file_atomically(path, text, 0600);
 }
 
 /// An INI file without the section of that name.

@@ -89,11 +89,13 @@ void check_revision(std::string_view revision) {
                     ": expected a branch, a tag or a commit. See the repository's page.");
 }
 
-bool is_commit(std::string_view revision) {
-  return revision.size() == 40 && std::all_of(revision.begin(), revision.end(), [](char letter) {
+bool is_hex(std::string_view text, size_t size) {
+  return text.size() == size && std::all_of(text.begin(), text.end(), [](char letter) {
            return (letter >= '0' && letter <= '9') || (letter >= 'a' && letter <= 'f');
          });
 }
+
+bool is_commit(std::string_view revision) { return is_hex(revision, 40); }
 
 std::optional<Reference> parse_reference(std::string_view text) {
   const std::string_view scheme = "hf://";

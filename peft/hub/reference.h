@@ -13,6 +13,9 @@ void check_repo_id(std::string_view repo);
 /// Throws: ConfigError where a branch, tag or commit could not be a path of its own below refs/.
 void check_revision(std::string_view revision);
 
+/// True for `size` digits of lower-case hexadecimal.
+bool is_hex(std::string_view text, size_t size);
+
 /// True for 40 digits of lower-case hexadecimal: the full name of a commit.
 bool is_commit(std::string_view revision);
 

@@ -76,8 +76,7 @@ template <typename Choose>
 fs::path brought(const Reference& reference, const ResolveOptions& options,
                  const std::string& subfolder, Choose&& choose) {
   Client client(options.settings ? *options.settings : settings_from_environment());
-  DownloadOptions download{.local_files_only = options.local_files_only,
-                           .progress = options.progress};
+  DownloadOptions download{.progress = options.progress};
   if (!options.revision.empty()) {
     download.revision = options.revision;
   } else if (!reference.revision.empty()) {
@@ -94,10 +93,6 @@ fs::path brought(const Reference& reference, const ResolveOptions& options,
     throw NetworkError(start + error.what());
   }
 }
-
-}  // namespace
-
-namespace {
 
 template <typename Choose>
 fs::path found_model(const fs::path& name_or_path, const ResolveOptions& options, Choose&& choose) {

@@ -13,7 +13,6 @@ namespace peft::hub {
 struct ResolveOptions {
   std::string revision = {};   // empty: the reference's own, or main
   std::string subfolder = {};  // below the reference's own
-  bool local_files_only = false;
   ProgressCallback progress = {};
   std::optional<Settings> settings = {};  // unset: the environment's
 };

@@ -1,7 +1,5 @@
 #include "peft/hub/settings.h"
 
-#include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
 #include "peft/base/error.h"
@@ -18,10 +16,9 @@ std::string value_of(const Environment& environment, const char* name) {
   return value == nullptr ? "" : value;
 }
 
-bool is_true(std::string value) {
-  std::transform(value.begin(), value.end(), value.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::toupper(letter)); });
-  return value == "1" || value == "ON" || value == "YES" || value == "TRUE";
+bool is_true(const std::string& text) {
+  const std::string value = lower_case(text);
+  return value == "1" || value == "on" || value == "yes" || value == "true";
 }
 
 bool is_name_character(char letter) {
@@ -59,13 +56,12 @@ std::string expanded(const std::string& text, const Environment& environment) {
 double seconds_of(const Environment& environment, const char* name, double otherwise) {
   const std::string text = value_of(environment, name);
   if (text.empty()) return otherwise;
-  int seconds = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (code != std::errc() || end != text.data() + text.size() || seconds < 0) {
+  const auto seconds = whole_number<int>(text);
+  if (!seconds || *seconds < 0) {
     throw ConfigError(std::string(name) + ": expected a whole number of seconds, got " +
                       quote(text) + ".");
   }
-  return seconds == 0 ? otherwise : seconds;
+  return *seconds == 0 ? otherwise : *seconds;
 }
 
 std::string endpoint_of(const Environment& environment) {
@@ -98,7 +94,7 @@ Token token_of(const Environment& environment, const fs::path& file) {
 
 }  // namespace
 
-Settings settings_from(const Environment& environment, bool read_token) {
+Settings settings_from(const Environment& environment) {
   std::string home = value_of(environment, "HF_HOME");
   if (home.empty()) {
     std::string base = value_of(environment, "XDG_CACHE_HOME");
@@ -122,7 +118,7 @@ Settings settings_from(const Environment& environment, bool read_token) {
   settings.etag_timeout = seconds_of(environment, "HF_HUB_ETAG_TIMEOUT", settings.etag_timeout);
   settings.download_timeout =
       seconds_of(environment, "HF_HUB_DOWNLOAD_TIMEOUT", settings.download_timeout);
-  if (read_token && !is_true(value_of(environment, "HF_HUB_DISABLE_IMPLICIT_TOKEN"))) {
+  if (!is_true(value_of(environment, "HF_HUB_DISABLE_IMPLICIT_TOKEN"))) {
     settings.token = token_of(environment, settings.token_path);
   }
   return settings;

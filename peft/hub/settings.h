@@ -22,10 +22,9 @@ struct Settings {
   double download_timeout = 10;  // HF_HUB_DOWNLOAD_TIMEOUT, seconds without a byte
 };
 
-/// The settings that environment variables give. `read_token` false: no token is looked for, as
-/// with HF_HUB_DISABLE_IMPLICIT_TOKEN.
+/// The settings that environment variables give.
 /// Throws: ConfigError where a variable has a value that cannot be meant.
-Settings settings_from(const Environment& environment, bool read_token = true);
+Settings settings_from(const Environment& environment);
 
 /// The same for the environment of this process.
 Settings settings_from_environment();

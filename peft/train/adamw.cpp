@@ -30,9 +30,7 @@ std::vector<at::Tensor> gradients_of(const std::vector<TrainParameter>& paramete
 }  // namespace
 
 bool decays(const std::string& parameter_name) {
-  std::string name = parameter_name;
-  std::transform(name.begin(), name.end(), name.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string name = lower_case(parameter_name);
   for (const char* word : {"bias", "layernorm", "rmsnorm"}) {
     if (name.find(word) != std::string::npos) return false;
   }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
@@ -111,12 +110,7 @@ bool is_whole(const fs::path& folder) {
 
 std::optional<int64_t> step_of(const std::string& name) {
   if (!name.starts_with(kPrefix)) return std::nullopt;
-  const char* const begin = name.data() + kPrefix.size();
-  const char* const end = name.data() + name.size();
-  int64_t step = 0;
-  const auto [stop, error] = std::from_chars(begin, end, step);
-  if (error != std::errc() || stop != end || begin == end) return std::nullopt;
-  return step;
+  return whole_number<int64_t>(std::string_view(name).substr(kPrefix.size()));
 }
 
 }  // namespace

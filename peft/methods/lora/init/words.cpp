@@ -1,24 +1,11 @@
 #include "peft/methods/lora/init/words.h"
 
-#include <algorithm>
-#include <cctype>
-#include <charconv>
-
 #include "peft/base/error.h"
+#include "peft/base/text.h"
 
 namespace peft::lora {
-namespace {
-
-std::string small_letters(std::string word) {
-  std::transform(word.begin(), word.end(), word.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return word;
-}
-
-}  // namespace
-
 InitKind init_kind_of_word(const std::string& word) {
-  const std::string small = small_letters(word);
+  const std::string small = lower_case(word);
   if (word.starts_with("pissa")) return InitKind::kPissa;
   if (word.starts_with("corda")) return InitKind::kCorda;
   if (small == "olora") return InitKind::kOlora;
@@ -37,10 +24,8 @@ std::optional<int64_t> pissa_iterations(const std::string& word) {
   const size_t at = word.find(kMark);
   int64_t iterations = -1;
   if (at != std::string::npos) {
-    const char* begin = word.data() + at + kMark.size();
-    const char* end = word.data() + word.size();
-    const auto [stop, error] = std::from_chars(begin, end, iterations);
-    if (error != std::errc() || stop != end) iterations = -1;
+    const std::string_view digits = std::string_view(word).substr(at + kMark.size());
+    iterations = whole_number<int64_t>(digits).value_or(-1);
   }
   if (iterations >= 0) return iterations;
   throw ConfigError(
