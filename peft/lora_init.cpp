@@ -49,22 +49,6 @@ class PreparedModel {
   ModelFacts facts_;
 };
 
-// Switches the model to evaluation for as long as it lives.
-class InEvaluation {
- public:
-  explicit InEvaluation(const ModelTree& tree)
-      : tree_(tree), training_(tree.parameter_root()->is_training()) {
-    tree_.train(false);
-  }
-  ~InEvaluation() { tree_.train(training_); }
-  InEvaluation(const InEvaluation&) = delete;
-  InEvaluation& operator=(const InEvaluation&) = delete;
-
- private:
-  const ModelTree& tree_;
-  bool training_;
-};
-
 StateDict covariances_of(const ModelTree& tree, const ModelFacts& facts, const LoraConfig& config,
                          const std::function<void()>& run_model) {
   const auto& file = config.corda_config->covariance_file;
@@ -74,7 +58,7 @@ StateDict covariances_of(const ModelTree& tree, const ModelFacts& facts, const L
         "preprocess_corda: run_model: expected a function that runs the model on data, since "
         "neither cache_file nor covariance_file exists, got none. Give it one.");
   }
-  const InEvaluation scope(tree);
+  const TrainingMode evaluation(tree, false);
   StateDict covariances = lora::corda_covariances(tree, facts, config, run_model);
   if (file) write_tensors(*file, covariances);
   return covariances;
@@ -120,11 +104,7 @@ void initialize_lora_eva_weights(PeftModel& model, const std::vector<EvaBatch>& 
                                  const std::string& adapter, const EvaProgress& progress) {
   Tuner& tuner = model.tuner();
   tuner.verify();
-  const auto& config = tuner.config(adapter).as<LoraConfig>();
-  if (config.init_lora_weights.word() != "eva") {
-    throw ConfigError("initialize_lora_eva_weights: init_lora_weights: expected 'eva', got " +
-                      config.init_lora_weights.text() + ". Make the adapter with 'eva'.");
-  }
+  check_eva_request(tuner, adapter);
   initialize_lora_eva_weights(tuner, get_eva_state_dict(tuner, batches, adapter, progress),
                               adapter);
 }

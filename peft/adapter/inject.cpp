@@ -318,20 +318,31 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
       if (!belongs || site.by_parameter || attachment.beside) continue;
       known = true;
       if (attachment.layer->has(adapter)) continue;
-      attachment.layer->add(adapter, config, adapter_dtype(site.dtype, options));
-      plan.extended.push_back(attachment.layer.get());
-      initialise(plan, *attachment.layer, adapter, config, attachment.found.weight);
+      extend(plan, attachment, adapter, config, options);
     }
     if (known) continue;
     const bool* fan_in = config.shared().fan_in_fan_out;
     for (FoundSite& found : sites_of(module, fan_in != nullptr && *fan_in)) {
       settle_fan_in(config.shared(), found.site);
-      const auto layer = method_.make_layer(found.site);
-      layer->add(adapter, config, adapter_dtype(found.site.dtype, options));
-      initialise(plan, *layer, adapter, config, found.weight);
-      plan.created.push_back({.found = std::move(found), .layer = layer});
+      auto layer = method_.make_layer(found.site);
+      create(plan, {.found = std::move(found), .layer = std::move(layer)}, adapter, config,
+             options);
     }
   }
+}
+
+void Tuner::extend(Plan& plan, const Attachment& known, const std::string& adapter,
+                   const PeftConfig& config, const InjectOptions& options) const {
+  known.layer->add(adapter, config, adapter_dtype(known.found.site.dtype, options));
+  plan.extended.push_back(known.layer.get());
+  initialise(plan, *known.layer, adapter, config, known.found.weight);
+}
+
+void Tuner::create(Plan& plan, Attachment made, const std::string& adapter,
+                   const PeftConfig& config, const InjectOptions& options) const {
+  made.layer->add(adapter, config, adapter_dtype(made.found.site.dtype, options));
+  initialise(plan, *made.layer, adapter, config, made.found.weight);
+  plan.created.push_back(std::move(made));
 }
 
 void Tuner::initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,

@@ -62,18 +62,13 @@ void Tuner::plan_parameters(Plan& plan, const std::vector<ModuleEntry>& modules,
       return attachment.found.site.by_parameter &&
              attachment.found.site.full_name() == found.site.full_name();
     };
-    const auto dtype = adapter_dtype(found.site.dtype, options);
     const auto known = std::find_if(attachments_.begin(), attachments_.end(), same);
     if (known != attachments_.end()) {
-      known->layer->add(adapter, config, dtype);
-      plan.extended.push_back(known->layer.get());
-      initialise(plan, *known->layer, adapter, config, found.weight);
+      extend(plan, *known, adapter, config, options);
       continue;
     }
-    const auto layer = method_.make_layer(found.site);
-    layer->add(adapter, config, dtype);
-    initialise(plan, *layer, adapter, config, found.weight);
-    plan.created.push_back({.found = std::move(found), .layer = layer});
+    auto layer = method_.make_layer(found.site);
+    create(plan, {.found = std::move(found), .layer = std::move(layer)}, adapter, config, options);
   }
 }
 
@@ -105,17 +100,14 @@ void Tuner::plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules,
       const auto known = std::find_if(attachments_.begin(), attachments_.end(), same);
       if (known != attachments_.end()) {
         if (known->layer->has(adapter)) continue;
-        known->layer->add(adapter, config, adapter_dtype(known->found.site.dtype, options));
-        plan.extended.push_back(known->layer.get());
-        initialise(plan, *known->layer, adapter, config, known->found.weight);
+        extend(plan, *known, adapter, config, options);
         continue;
       }
       if (std::any_of(plan.created.begin(), plan.created.end(), same)) continue;
       FoundSite site = token_site(module);
-      const auto layer = std::make_shared<TrainableTokensLayer>(site.site);
-      layer->add(adapter, config, adapter_dtype(site.site.dtype, options));
-      initialise(plan, *layer, adapter, config, site.weight);
-      plan.created.push_back({.found = std::move(site), .layer = layer, .beside = true});
+      auto layer = std::make_shared<TrainableTokensLayer>(site.site);
+      create(plan, {.found = std::move(site), .layer = std::move(layer), .beside = true}, adapter,
+             config, options);
     }
   }
 }

@@ -64,9 +64,10 @@ void fold_in(const TunerLayer& layer, const std::string& adapter, at::Tensor& we
 // What safe merging promises: nothing is written before every result was seen to be finite.
 void check_finite(const Attachment& attachment, const std::vector<std::string>& adapters) {
   const std::string& name = attachment.layer->parameter_name();
-  at::Tensor weight = base(attachment.found.weight).detach().clone();
+  const at::Tensor plain = base(attachment.found.weight).detach();
   const at::Tensor original =
-      attachment.original_weight.defined() ? attachment.original_weight : weight.clone();
+      attachment.original_weight.defined() ? attachment.original_weight : plain;
+  at::Tensor weight = plain.clone();
   for (const std::string& adapter : adapters) {
     fold_in(*attachment.layer, adapter, weight, original, true);
     if (!is_finite(weight)) throw_not_finite(adapter, name);

@@ -128,6 +128,11 @@ void ModelTree::train(bool on) const {
   home_root_->train(on);
 }
 
+TrainingMode::TrainingMode(const ModelTree& tree, bool on)
+    : tree_(tree), before_(tree.parameter_root()->is_training()) {
+  tree_.train(on);
+}
+
 std::string ModelTree::class_name() const {
   return peft::class_name(ModuleEntry{"", native_, script_});
 }

@@ -63,6 +63,19 @@ class ModelTree {
   std::shared_ptr<torch::nn::Module> home_root_;
 };
 
+/// Training or evaluation mode for as long as it lives; then the mode from before.
+class [[nodiscard]] TrainingMode {
+ public:
+  TrainingMode(const ModelTree& tree, bool on);
+  TrainingMode(const TrainingMode&) = delete;
+  TrainingMode& operator=(const TrainingMode&) = delete;
+  ~TrainingMode() { tree_.train(before_); }
+
+ private:
+  const ModelTree& tree_;
+  bool before_;
+};
+
 /// The parameters that a module registers itself, adapters' not among them.
 NamedTensors own_parameters(const ModuleEntry& entry);
 

@@ -6,8 +6,7 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/script.h>
 
-#include <algorithm>
-
+#include "peft/adapter/matching.h"
 #include "peft/base/error.h"
 #include "peft/tensor/module_kind.h"
 
@@ -244,12 +243,6 @@ FoundSite parameter_site(const ModuleEntry& module, const std::string& name,
   return found;
 }
 
-bool ends_in_one_of(const std::string& name, const std::vector<std::string>& endings) {
-  return std::any_of(endings.begin(), endings.end(), [&](const std::string& ending) {
-    return name == ending || name.ends_with("." + ending);
-  });
-}
-
 }  // namespace
 
 std::vector<FoundSite> parameter_sites(const std::vector<ModuleEntry>& modules,
@@ -258,7 +251,7 @@ std::vector<FoundSite> parameter_sites(const std::vector<ModuleEntry>& modules,
   for (const ModuleEntry& module : modules) {
     const size_t first = sites.size();
     for (const auto& [name, tensor] : own_parameters(module)) {
-      if (!ends_in_one_of(module.name + "." + name, names)) continue;
+      if (!matches_ending(module.name + "." + name, names)) continue;
       sites.push_back(parameter_site(module, name, tensor));
     }
     std::string path;

@@ -137,8 +137,11 @@ Tensor TrainableTokensLayer::embedding(const Tensor& weight, const EmbeddingCall
   const Tensor near = at::searchsorted(rows.sorted, ids).clamp_max(count - 1);
   const Tensor places = (rows.sorted.index_select(0, near) == ids).nonzero().flatten();  // of ids
   const Tensor own = rows.order.index_select(0, near.index_select(0, places));  // rows of `values`
-  const Tensor padding = (rows.indices == call.padding_idx).nonzero();
-  const int64_t own_padding = padding.numel() > 0 ? padding.item<int64_t>() : -1;
+  int64_t own_padding = -1;
+  if (call.padding_idx >= 0) {
+    const Tensor padding = (rows.indices == call.padding_idx).nonzero();
+    if (padding.numel() > 0) own_padding = padding.item<int64_t>();
+  }
   const Tensor values = at::embedding(rows.values.to(weight.scalar_type()), own, own_padding,
                                       call.scale_grad_by_freq, false);
   return y.reshape({-1, y.size(-1)}).index_copy(0, places, values).view(y.sizes());

@@ -142,6 +142,11 @@ class Tuner {
                    PeftConfig& config, const InjectOptions& options);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
+  /// One more adapter at a site that is adapted already, and the first at a new one.
+  void extend(Plan& plan, const Attachment& known, const std::string& adapter,
+              const PeftConfig& config, const InjectOptions& options) const;
+  void create(Plan& plan, Attachment made, const std::string& adapter, const PeftConfig& config,
+              const InjectOptions& options) const;
   void initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,
                   const PeftConfig& config, const at::Tensor& weight) const;
   void attach(Plan& plan);

@@ -21,7 +21,7 @@ int64_t since_last_in_row(const int64_t* row, int64_t length, const std::vector<
 }  // namespace
 
 std::vector<int64_t> CallTokens::since_last(const std::vector<int64_t>& wanted) const {
-  if (!given_.empty() || !input_ids_.defined() || wanted.empty()) return given_;
+  if (!input_ids_.defined() || wanted.empty()) return {};
   const std::lock_guard lock(mutex_);
   const auto known = found_.find(wanted);
   if (known != found_.end()) return known->second;
@@ -36,15 +36,8 @@ std::vector<int64_t> CallTokens::since_last(const std::vector<int64_t>& wanted) 
 }
 
 std::shared_ptr<const CallTokens> CallTokens::select(const std::vector<int64_t>& rows) const {
-  if (given_.empty()) {
-    const at::Tensor ids = input_ids_.defined()
-                               ? input_ids_.index_select(0, at::tensor(rows, at::kLong))
-                               : at::Tensor();
-    return std::make_shared<CallTokens>(ids);
-  }
-  std::vector<int64_t> offsets;
-  for (const int64_t row : rows) offsets.push_back(given_.at(static_cast<size_t>(row)));
-  return std::make_shared<CallTokens>(std::move(offsets));
+  if (!input_ids_.defined()) return std::make_shared<CallTokens>(at::Tensor());
+  return std::make_shared<CallTokens>(input_ids_.index_select(0, at::tensor(rows, at::kLong)));
 }
 
 std::shared_ptr<const CallTokens> CallTokens::current() { return running; }

@@ -15,8 +15,6 @@ class CallTokens {
  public:
   /// input_ids [B, T] of any integer type; undefined: not known, so that nothing is found in them.
   explicit CallTokens(at::Tensor input_ids) : input_ids_(std::move(input_ids)) {}
-  /// The answers themselves, one a row, whatever is asked for.
-  explicit CallTokens(std::vector<int64_t> offsets) : given_(std::move(offsets)) {}
 
   /// For each row the number of tokens from the start of the last place that `wanted` stands at to
   /// the end of the row, 0 where it stands nowhere. Empty where the tokens are not known.
@@ -30,7 +28,6 @@ class CallTokens {
 
  private:
   at::Tensor input_ids_;
-  std::vector<int64_t> given_;
   mutable std::mutex mutex_;
   mutable std::map<std::vector<int64_t>, std::vector<int64_t>> found_;
 };

@@ -58,11 +58,13 @@ Tensor expert_change(const LoraAdapter& adapter, int64_t experts, bool transpose
   return (change * adapter.scaling).to(dtype);
 }
 
+Tensor times_b(const LoraAdapter& adapter, const Tensor& low) {
+  const Tensor update = at::linear(low, adapter.b.to(low.scalar_type()));
+  return adapter.bias.defined() ? update + adapter.bias.to(update.scalar_type()) : update;
+}
+
 Tensor low_rank_product(const LoraAdapter& adapter, const Tensor& x) {
-  const Tensor low = at::linear(x, adapter.a.to(x.scalar_type()));
-  Tensor update = at::linear(low, adapter.b.to(low.scalar_type()));
-  if (adapter.bias.defined()) update = update + adapter.bias.to(update.scalar_type());
-  return update;
+  return times_b(adapter, at::linear(x, adapter.a.to(x.scalar_type())));
 }
 
 Tensor low_rank_convolution(const LoraAdapter& adapter, const Tensor& x,

@@ -29,6 +29,10 @@ ExpertFactors expert_factors(const LoraAdapter& adapter, int64_t experts, bool t
 /// Source: ParamWrapper.get_delta_weight.
 at::Tensor expert_change(const LoraAdapter& adapter, int64_t experts, bool transposed);
 
+/// B low, with the bias that lora_bias gives B, in the dtype of low and not scaled.
+///   low [..., R] -> [..., O]
+at::Tensor times_b(const LoraAdapter& adapter, const at::Tensor& low);
+
 /// B A x, with the bias that lora_bias gives B, in the dtype of x and not scaled.
 ///   x [..., I] -> [..., O]
 at::Tensor low_rank_product(const LoraAdapter& adapter, const at::Tensor& x);

@@ -136,21 +136,19 @@ class EvaRun {
   }
 
   void find_equal_inputs() {
-    std::map<size_t, size_t> first;  // hash -> layer
-    std::vector<bool> seen(sources_.size(), false);
+    std::map<size_t, size_t> first;   // hash -> layer
+    std::map<size_t, size_t> hashes;  // layer -> hash
     look_at(batches_.front(), [&](Source& source, const Tensor& x) {
       const auto place = static_cast<size_t>(&source - sources_.data());
-      if (seen[place]) return;
-      seen[place] = true;
-      hashes_[place] = hash_of(x);
+      if (!hashes.contains(place)) hashes[place] = hash_of(x);
     });
     for (size_t i = 0; i < sources_.size(); ++i) {
-      if (!seen[i]) {
+      if (!hashes.contains(i)) {
         throw ConfigError("EVA: module '" + sources_[i].name +
                           "': expected it to be called in the forward of a batch, got no call. Do "
                           "not target this module.");
       }
-      sources_[i].same_as = first.emplace(hashes_[i], i).first->second;
+      sources_[i].same_as = first.emplace(hashes[i], i).first->second;
     }
     for (const Source& source : sources_) {
       Source& head = sources_[source.same_as];
@@ -269,30 +267,22 @@ class EvaRun {
   const EvaConfig eva_;
   const EvaProgress& progress_;
   std::vector<Source> sources_;
-  std::map<size_t, size_t> hashes_;
   int64_t budget_ = 0;
 };
 
-// Switches adapters off and the model to evaluation for as long as it lives.
-class BaseInEvaluation {
+// Switches adapters off for as long as it lives.
+class BaseAlone {
  public:
-  explicit BaseInEvaluation(Tuner& tuner)
-      : tuner_(tuner),
-        enabled_(tuner.enabled()),
-        training_(tuner.tree().parameter_root()->is_training()) {
+  explicit BaseAlone(Tuner& tuner) : tuner_(tuner), enabled_(tuner.enabled()) {
     tuner_.set_enabled(false);
-    tuner_.tree().train(false);
   }
-  ~BaseInEvaluation() {
-    tuner_.tree().train(training_);
-    tuner_.set_enabled(enabled_);
-  }
-  BaseInEvaluation(const BaseInEvaluation&) = delete;
-  BaseInEvaluation& operator=(const BaseInEvaluation&) = delete;
+  ~BaseAlone() { tuner_.set_enabled(enabled_); }
+  BaseAlone(const BaseAlone&) = delete;
+  BaseAlone& operator=(const BaseAlone&) = delete;
 
  private:
   Tuner& tuner_;
-  bool enabled_, training_;
+  bool enabled_;
 };
 
 }  // namespace
@@ -313,7 +303,8 @@ std::vector<EvaComponents> get_eva_state_dict(Tuner& tuner, const std::vector<Ev
   if (batches.empty()) {
     throw ConfigError("EVA: expected at least one batch of data, got none. Give it some.");
   }
-  const BaseInEvaluation scope(tuner);
+  const BaseAlone base(tuner);
+  const TrainingMode evaluation(tuner.tree(), false);
   return EvaRun(tuner, batches, adapter, progress).run();
 }
 

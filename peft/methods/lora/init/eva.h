@@ -46,6 +46,9 @@ std::vector<EvaComponents> get_eva_state_dict(Tuner& tuner, const std::vector<Ev
                                               const std::string& adapter = "default",
                                               const EvaProgress& progress = {});
 
+/// Throws ConfigError where an adapter cannot begin with EVA: to be asked before batches are run.
+void check_eva_request(const Tuner& tuner, const std::string& adapter);
+
 /// Gives an adapter with init_lora_weights = "eva" these components as its A, and the ranks that
 /// they have: a module of rank 0 loses its adapters, and rank_pattern, alpha_pattern and
 /// target_modules of the config say so. Layers that EVA does not serve begin as with true.

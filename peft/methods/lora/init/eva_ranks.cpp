@@ -25,23 +25,6 @@ const EvaComponents* components_of(const std::vector<EvaComponents>& all, const 
   return found == all.end() ? nullptr : &*found;
 }
 
-void check_request(const Tuner& tuner, const LoraConfig& config) {
-  if (tuner.active_adapters().size() > 1) {
-    throw ConfigError("initialize_lora_eva_weights: expected a single active adapter, got " +
-                      join_names(tuner.active_adapters()) + ". Activate one of them.");
-  }
-  if (config.init_lora_weights.word() != "eva") {
-    throw ConfigError("initialize_lora_eva_weights: init_lora_weights: expected 'eva', got " +
-                      config.init_lora_weights.text() + ". Make the adapter with 'eva'.");
-  }
-  if (config.use_bdlora.is_object() || config.kasa_config.is_object()) {
-    const std::string field = config.use_bdlora.is_object() ? "use_bdlora" : "kasa_config";
-    throw ConfigError("initialize_lora_eva_weights: " + field +
-                      ": expected null, since EVA makes A anew with another rank, got settings. "
-                      "Use another init_lora_weights with it.");
-  }
-}
-
 void check_components(const Tuner& tuner, const std::vector<EvaComponents>& components) {
   for (const Attachment& attachment : tuner.attachments()) {
     const Site& site = attachment.found.site;
@@ -85,7 +68,7 @@ void resize(Attachment& attachment, const std::string& adapter, LoraConfig confi
   const PeftConfig resized(std::move(config));
   layer.remove(adapter);
   layer.add(adapter, resized, dtype);
-  // The base stays: check_request refuses the variant that changes it.
+  // The base stays: check_eva_request refuses the variant that changes it.
   layer.initialise(adapter, resized, base(attachment.found.weight).detach());
 }
 
@@ -136,10 +119,28 @@ TargetModules targets_of(const Tuner& tuner, const NewRanks& ranks) {
 
 }  // namespace
 
+void check_eva_request(const Tuner& tuner, const std::string& adapter) {
+  const auto& config = tuner.config(adapter).as<LoraConfig>();
+  if (tuner.active_adapters().size() > 1) {
+    throw ConfigError("initialize_lora_eva_weights: expected a single active adapter, got " +
+                      join_names(tuner.active_adapters()) + ". Activate one of them.");
+  }
+  if (config.init_lora_weights.word() != "eva") {
+    throw ConfigError("initialize_lora_eva_weights: init_lora_weights: expected 'eva', got " +
+                      config.init_lora_weights.text() + ". Make the adapter with 'eva'.");
+  }
+  if (config.use_bdlora.is_object() || config.kasa_config.is_object()) {
+    const std::string field = config.use_bdlora.is_object() ? "use_bdlora" : "kasa_config";
+    throw ConfigError("initialize_lora_eva_weights: " + field +
+                      ": expected null, since EVA makes A anew with another rank, got settings. "
+                      "Use another init_lora_weights with it.");
+  }
+}
+
 void initialize_lora_eva_weights(Tuner& tuner, const std::vector<EvaComponents>& components,
                                  const std::string& adapter) {
   const LoraConfig config = tuner.config(adapter).as<LoraConfig>();
-  check_request(tuner, config);
+  check_eva_request(tuner, adapter);
   check_components(tuner, components);
   NewRanks ranks;
   for (Attachment& attachment : tuner.attachments()) {

@@ -15,11 +15,10 @@ namespace {
 
 using at::Tensor;
 
-// For as long as it lives only some weights learn, and the model is in training mode.
+// For as long as it lives only some weights learn.
 class OnlyTheseLearn {
  public:
-  OnlyTheseLearn(const ModelTree& tree, const std::vector<FoundSite>& layers)
-      : tree_(tree), training_(tree.parameter_root()->is_training()) {
+  OnlyTheseLearn(const ModelTree& tree, const std::vector<FoundSite>& layers) {
     for (const auto& [name, tensor] : tree.parameters()) {
       if (!tensor.is_leaf()) continue;
       former_.emplace_back(tensor, tensor.requires_grad());
@@ -30,10 +29,8 @@ class OnlyTheseLearn {
       weights_.back().requires_grad_(true);
       weights_.back().mutable_grad().reset();
     }
-    tree_.train(true);
   }
   ~OnlyTheseLearn() {
-    tree_.train(training_);
     for (Tensor& weight : weights_) weight.mutable_grad().reset();
     for (auto& [tensor, learns] : former_) tensor.requires_grad_(learns);
   }
@@ -41,8 +38,6 @@ class OnlyTheseLearn {
   OnlyTheseLearn& operator=(const OnlyTheseLearn&) = delete;
 
  private:
-  const ModelTree& tree_;
-  bool training_;
   std::vector<std::pair<Tensor, bool>> former_;
   std::vector<Tensor> weights_;
 };
@@ -58,6 +53,7 @@ StateDict lora_ga_gradients(const ModelTree& tree, const ModelFacts& facts,
         "linear layers only.");
   }
   const OnlyTheseLearn scope(tree, layers);
+  const TrainingMode training(tree, true);
   // How many calls of each layer a backward went through.
   const auto backward_calls = std::make_shared<std::vector<int64_t>>(layers.size(), 0);
   {

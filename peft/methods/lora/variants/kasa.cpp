@@ -65,9 +65,7 @@ Tensor KasaVariant::linear(const LoraAdapter& adapter, const LinearCall& call,
                            const Tensor& y) const {
   const Tensor x = dropped(call.x, call.dropout);
   const Tensor low = at::linear(x, adapter.a.to(x.scalar_type())) * diagonal_.to(x.scalar_type());
-  Tensor update = at::linear(low, adapter.b.to(low.scalar_type()));
-  if (adapter.bias.defined()) update = update + adapter.bias.to(update.scalar_type());
-  return y + update.to(y.scalar_type()) * adapter.scaling;
+  return y + times_b(adapter, low).to(y.scalar_type()) * adapter.scaling;
 }
 
 Tensor KasaVariant::delta(const LoraAdapter& adapter, const Tensor&, const Tensor&) const {

@@ -29,7 +29,6 @@ class KasaVariant final : public LoraVariant {
                     const at::Tensor& y) const override;
   at::Tensor delta(const LoraAdapter& adapter, const at::Tensor& weight,
                    const at::Tensor& base) const override;
-  bool supports_lora_conversion() const override { return false; }
 
   /// The extra loss of this layer: beta Σ d² + gamma (‖BᵀB - 1‖ + ‖AAᵀ - 1‖).  -> scalar float32
   /// Source: _kasa_layer_regularization_loss.
