@@ -65,7 +65,7 @@ std::vector<size_t> shown_questions(const std::vector<Question>& questions) {
 void show_answers(const std::vector<Question>& questions, const Answers& answers,
                   const Console& console) {
   for (const size_t i : shown_questions(questions)) {
-    const std::string given = fit_width(join(split(answers[i], '\n'), " / "), 96);
+    const std::string given = fit_width(join(split(answers[i], '\n'), " / "), 82);
     console.result("  " + join(split(std::string(trim(questions[i].prompt)), '\n'), " "));
     console.result(fmt::format("    expected  {}", trim(questions[i].expected)));
     console.result(fmt::format("    answered  {}\n", given));
