@@ -58,6 +58,22 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options) {
   return model;
 }
 
+AdaptedModel AdaptedModel::open(const ModelOptions& options,
+                                const std::vector<NamedAdapter>& adapters) {
+  for (const NamedAdapter& adapter : adapters) check_adapter_folder(adapter.folder);
+  AdaptedModel model(options);
+  for (const NamedAdapter& adapter : adapters) {
+    if (model.peft_) {
+      model.peft_->load_adapter(adapter.folder, adapter.name);
+    } else {
+      model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, adapter.folder,
+                                                          {.adapter_name = adapter.name});
+    }
+  }
+  model.base_.model->eval();
+  return model;
+}
+
 AdaptedModel AdaptedModel::open_for_training(const ModelOptions& options, const LoraOptions& lora,
                                              int64_t seed) {
   const LoraConfig config = lora.config(options.model_name_or_path.string());

@@ -9,6 +9,7 @@ Command train_command();
 Command generate_command();
 Command score_command();
 Command merge_command();
+Command combine_command();
 Command tokenize_command();
 Command info_command();
 Command quickstart_command();

@@ -126,8 +126,8 @@ int checked(int code, const Console& console) {
 
 const std::vector<Command>& all_commands() {
   static const std::vector<Command> commands = {
-      train_command(),    generate_command(), score_command(),      merge_command(),
-      tokenize_command(), info_command(),     quickstart_command(),
+      train_command(),   generate_command(), score_command(), merge_command(),
+      combine_command(), tokenize_command(), info_command(),  quickstart_command(),
   };
   return commands;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "peft/base/error.h"
 #include "peft/tensor/call_tokens.h"
 
 namespace peft {
@@ -25,10 +26,26 @@ at::Tensor padded(const std::vector<std::vector<int64_t>>& prompts) {
   return ids;
 }
 
+void check_rows(const std::vector<std::string>& adapter_names, int64_t rows) {
+  if (static_cast<int64_t>(adapter_names.size()) == rows) return;
+  throw MismatchError(
+      "adapter_names: length of `adapter_names` should be the same as the number of inputs: "
+      "expected " +
+      std::to_string(rows) + ", got " + std::to_string(adapter_names.size()) +
+      ". Give one name a row.");
+}
+
 }  // namespace
 
-at::Tensor PeftModelForCausalLM::forward(const LanguageModelInput& input) {
+at::Tensor PeftModelForCausalLM::forward(const LanguageModelInput& input,
+                                         const std::vector<std::string>& adapter_names) {
   const CallScope scope(tuner());
+  std::optional<MixedBatch> mixed;
+  if (!adapter_names.empty()) {
+    check_rows(adapter_names,
+               (input.input_ids.defined() ? input.input_ids : input.inputs_embeds).size(0));
+    mixed.emplace(shared_tuner(), adapter_names);
+  }
   const CallTokensScope tokens(input.input_ids);
   return model_->forward(input);
 }
@@ -41,8 +58,14 @@ at::Tensor PeftModelForCausalLM::loss_sum(const LanguageModelInput& input,
 }
 
 std::vector<Continuation> PeftModelForCausalLM::generate(
-    const std::vector<std::vector<int64_t>>& prompts, const GenerateOptions& options) {
+    const std::vector<std::vector<int64_t>>& prompts, const GenerateOptions& options,
+    const std::vector<std::string>& adapter_names) {
   const CallScope scope(tuner());
+  std::optional<MixedBatch> mixed;
+  if (!adapter_names.empty()) {
+    check_rows(adapter_names, static_cast<int64_t>(prompts.size()));
+    mixed.emplace(shared_tuner(), adapter_names);
+  }
   const CallTokens tokens(padded(prompts));
   std::vector<int64_t> batch;
   std::optional<CallTokensScope> of_batch;
@@ -51,6 +74,7 @@ std::vector<Continuation> PeftModelForCausalLM::generate(
     if (!of_batch || rows != batch) {
       of_batch.reset();
       of_batch.emplace(tokens.select(rows));
+      if (mixed) mixed->keep_rows(rows);
       batch = rows;
     }
     if (options.on_rows) options.on_rows(rows);

@@ -44,8 +44,7 @@ std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
 }
 
 at::Tensor AdapterSlots::add(const std::string& slot_name, const std::string& adapter,
-                             const std::string& name, const at::Tensor& value,
-                             FileName file_name) {
+                             const std::string& name, const at::Tensor& value, FileName file_name) {
   if (!name.empty()) {
     const at::Tensor leaf = add_tree(slot_name, adapter, name, value, false);
     entries_.back().file_name = file_name;
@@ -182,7 +181,7 @@ std::vector<SlotTensor> AdapterSlots::tensors(const std::string& adapter) const 
     const std::string path = path_.empty() ? "" : path_ + ".";
     const std::string file_tail = entry.file_name == FileName::kSlot ? "" : tail;
     found.push_back({path + entry.slot + "." + adapter + tail, path + entry.slot + file_tail,
-                     entry.tensor});
+                     entry.tensor, entry.is_buffer});
   }
   return found;
 }

@@ -27,6 +27,7 @@ struct SlotTensor {
   std::string tree_name;  // below the site's module: "lora_A.default.weight"
   std::string file_name;  // the same without the adapter: "lora_A.weight"
   at::Tensor tensor;
+  bool is_buffer = false;
 };
 
 /// The parameters that adapters keep at one site, under Python's names: a slot ("lora_A") has an
@@ -81,8 +82,9 @@ class AdapterSlots {
   std::string path_;
   std::vector<std::pair<std::string, std::shared_ptr<SlotModule>>> slots_;
   std::vector<Entry> entries_;
-  std::vector<std::weak_ptr<torch::nn::Module>> way_;  // from the module to home_, which is left out
-  std::weak_ptr<torch::nn::Module> home_;              // that the slots hang in
+  std::vector<std::weak_ptr<torch::nn::Module>>
+      way_;                                // from the module to home_, which is left out
+  std::weak_ptr<torch::nn::Module> home_;  // that the slots hang in
 };
 
 /// Throws ConfigError where the name cannot be a part of a parameter's name: empty or with a dot.

@@ -67,9 +67,9 @@ BaseChange DoraVariant::initialise(const LoraAdapter& adapter, const Tensor& wei
   return {};
 }
 
-// ‖W + s B A‖ of each output, in the adapter's precision and without a gradient.  rows [O, K] -> [O]
-// Convolutions with groups have a product of B and A with as many numbers as the weight, in another
-// order; as in Python they are taken in the order in which they lie.
+// ‖W + s B A‖ of each output, in the adapter's precision and without a gradient.  rows [O, K] ->
+// [O] Convolutions with groups have a product of B and A with as many numbers as the weight, in
+// another order; as in Python they are taken in the order in which they lie.
 Tensor DoraVariant::norm(const LoraAdapter& adapter, const Tensor& rows) const {
   const at::NoGradGuard no_grad;
   const int64_t rank = adapter.a.size(0);

@@ -17,7 +17,8 @@ class DoraVariant final : public LoraVariant {
 
   void attach(const VariantSetup& setup, const at::TensorOptions& options,
               AdapterSlots& slots) override;
-  /// The lengths start as those of the weight with the adapter, so that a fresh one changes nothing.
+  /// The lengths start as those of the weight with the adapter, so that a fresh one changes
+  /// nothing.
   BaseChange initialise(const LoraAdapter& adapter, const at::Tensor& weight) override;
   at::Tensor linear(const LoraAdapter& adapter, const LinearCall& call,
                     const at::Tensor& y) const override;
@@ -29,6 +30,9 @@ class DoraVariant final : public LoraVariant {
                          double dropout, const at::Tensor& y) const override;
   at::Tensor delta(const LoraAdapter& adapter, const at::Tensor& weight,
                    const at::Tensor& base) const override;
+  std::string mixed_batch_obstacle() const override {
+    return "adapter_names cannot be passed when DoRA is enabled";
+  }
   bool builds_on_others() const override { return true; }
 
  private:

@@ -64,8 +64,8 @@ std::shared_ptr<LoraVariant> make_variant(const LoraConfig& config, const Site& 
   const std::vector<std::string> names = requested_variants(config);
   if (names.empty()) return nullptr;
   const bool linear = is_linear_site(site.kind);
-  const bool scales = linear || site.kind == SiteKind::kEmbedding ||
-                      site.kind == SiteKind::kConvolution;
+  const bool scales =
+      linear || site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kConvolution;
   if (names.size() == 1) {
     const std::string& name = names.front();
     if (name == "use_dora" && scales) return std::make_shared<DoraVariant>(site);
