@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <optional>
 
+#include "peft/tensor/call_tokens.h"
+
 namespace peft::cli {
 
 namespace {
@@ -44,6 +46,7 @@ std::vector<RowScore> score_rows(LanguageModelImpl& model,
   const train::Batch batch = train::collate(examples, rows);
   MixedRowsScope scope;
   begin_rows(scope, adapters, rows);
+  const CallTokensScope tokens(batch.input_ids);
   const at::Tensor hidden = model.hidden_states(
       {.input_ids = batch.input_ids, .attention_mask = batch.attention_mask});  // [B, T, hidden]
   std::vector<RowScore> scores;

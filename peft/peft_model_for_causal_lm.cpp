@@ -1,8 +1,5 @@
 #include "peft/peft_model_for_causal_lm.h"
 
-#include <ATen/ATen.h>
-
-#include <algorithm>
 #include <optional>
 
 #include "peft/base/error.h"
@@ -10,21 +7,6 @@
 
 namespace peft {
 namespace {
-
-// The prompts as one matrix, filled on the left with what is no token.
-at::Tensor padded(const std::vector<std::vector<int64_t>>& prompts) {
-  size_t longest = 0;
-  for (const auto& prompt : prompts) longest = std::max(longest, prompt.size());
-  const auto width = static_cast<int64_t>(longest);
-  const at::Tensor ids = at::full({static_cast<int64_t>(prompts.size()), width}, -1, at::kLong);
-  for (size_t row = 0; row < prompts.size(); ++row) {
-    const auto length = static_cast<int64_t>(prompts[row].size());
-    ids[static_cast<int64_t>(row)]
-        .narrow(0, width - length, length)
-        .copy_(at::tensor(prompts[row], at::kLong));
-  }
-  return ids;
-}
 
 void check_rows(const std::vector<std::string>& adapter_names, int64_t rows) {
   if (static_cast<int64_t>(adapter_names.size()) == rows) return;
@@ -61,25 +43,17 @@ std::vector<Continuation> PeftModelForCausalLM::generate(
     const std::vector<std::vector<int64_t>>& prompts, const GenerateOptions& options,
     const std::vector<std::string>& adapter_names) {
   const CallScope scope(tuner());
-  std::optional<MixedBatch> mixed;
-  if (!adapter_names.empty()) {
-    check_rows(adapter_names, static_cast<int64_t>(prompts.size()));
-    mixed.emplace(shared_tuner(), adapter_names);
-  }
-  const CallTokens tokens(padded(prompts));
+  if (adapter_names.empty()) return peft::generate(*model_, prompts, options);
+  check_rows(adapter_names, static_cast<int64_t>(prompts.size()));
+  MixedBatch mixed(shared_tuner(), adapter_names);
   std::vector<int64_t> batch;
-  std::optional<CallTokensScope> of_batch;
-  GenerateOptions with_tokens = options;
-  with_tokens.on_rows = [&](const std::vector<int64_t>& rows) {
-    if (!of_batch || rows != batch) {
-      of_batch.reset();
-      of_batch.emplace(tokens.select(rows));
-      if (mixed) mixed->keep_rows(rows);
-      batch = rows;
-    }
+  GenerateOptions with_rows = options;
+  with_rows.on_rows = [&](const std::vector<int64_t>& rows) {
+    if (rows != batch) mixed.keep_rows(rows);
+    batch = rows;
     if (options.on_rows) options.on_rows(rows);
   };
-  return peft::generate(*model_, prompts, with_tokens);
+  return peft::generate(*model_, prompts, with_rows);
 }
 
 }  // namespace peft

@@ -37,7 +37,8 @@ class DoraVariant final : public LoraVariant {
 
  private:
   at::Tensor norm(const LoraAdapter& adapter, const at::Tensor& rows) const;
-  at::Tensor factor(const LoraAdapter& adapter, const at::Tensor& rows) const;
+  at::Tensor factor(const LoraAdapter& adapter, const at::Tensor& weight,
+                    const at::Tensor& rows) const;
 
   SiteKind kind_;
   at::Tensor magnitude_;  // linear [O]; embedding [D]; convolution [1, O, 1, ...]
