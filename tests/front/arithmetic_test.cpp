@@ -7,6 +7,7 @@
 #include "peft/base/error.h"
 #include "peft/casts.h"
 #include "peft/convert_to_lora.h"
+#include "peft/tensor/tag_key.h"
 #include "tests/front/parts.h"
 #include "tests/front/support.h"
 
@@ -130,7 +131,7 @@ TEST(Convert, RefusesWhatItCannotExpress) {
 
 TEST(Helpers, CastsKeepAdaptersOn) {
   auto model = get_peft_model(parts(), LoraConfig{.r = 2, .target_modules = {"lin"}});
-  const auto net = model.get_base_model();
+  auto net = model.get_base_model();
   cast_mixed_precision_params(*net, at::kBFloat16);
   EXPECT_EQ(net->lin->weight.scalar_type(), at::kBFloat16);
   EXPECT_EQ(model.get_parameter("lin.lora_A.default.weight").scalar_type(), at::kFloat);
