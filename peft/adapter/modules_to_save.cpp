@@ -95,11 +95,13 @@ bool SavedModule::has(const std::string& adapter) const {
 
 void SavedModule::set_active(const std::string& adapter) {
   active_ = adapter;
+  passed_over_ = adapter.empty();
   refresh();
 }
 
 void SavedModule::set_enabled(bool enabled) {
   enabled_ = enabled;
+  if (enabled) passed_over_ = false;
   refresh();
 }
 

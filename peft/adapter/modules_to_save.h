@@ -65,10 +65,9 @@ class SavedModule {
   const std::string& active() const { return active_; }
   void set_active(const std::string& adapter);
   void set_enabled(bool enabled);
-  /// Whether copies are read, as Python tells it: it switches a module off that the active adapter
-  /// has no copy of.
-  bool enabled() const { return enabled_ && !active_.empty(); }
-  const std::vector<std::string>& adapters() const { return adapters_; }
+  /// As Python tells it: it switches a module off when an adapter without a copy is activated,
+  /// until one with a copy is, or all adapters are switched on.
+  bool enabled() const { return enabled_ && !passed_over_; }
 
   /// One adapter a row while it is not null.
   void set_rows(std::shared_ptr<const AdapterRows> rows);
@@ -87,7 +86,7 @@ class SavedModule {
   AdapterSlots slots_;
   std::vector<std::string> adapters_;
   std::string active_;
-  bool enabled_ = true;
+  bool enabled_ = true, passed_over_ = false;
   std::shared_ptr<const AdapterRows> rows_;
 };
 
