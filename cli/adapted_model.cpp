@@ -6,7 +6,10 @@
 
 #include <cstdlib>
 
+#include "cli/console.h"
+#include "cli/hub_progress.h"
 #include "peft/base/error.h"
+#include "peft/hub/resolve.h"
 #include "peft/tensor/dtype.h"
 
 namespace peft::cli {
@@ -44,15 +47,21 @@ static void check_adapter_folder(const std::filesystem::path& folder) {
 
 AdaptedModel::AdaptedModel(const ModelOptions& options) {
   const auto dtype = options.wanted_dtype();
-  check_adapter_folder(options.adapter);
+  const Console console = standard_console();
+  if (!options.adapter.empty()) {
+    adapter_ = hub::adapter_folder(options.adapter, {.progress = transfer_bar(console, "adapter")});
+  }
+  check_adapter_folder(adapter_);
+  const auto base =
+      hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
   use_all_cores();
-  base_ = open_model(options.model_name_or_path, {.dtype = dtype});
+  base_ = open_model(base, {.dtype = dtype});
 }
 
 AdaptedModel AdaptedModel::open(const ModelOptions& options) {
   AdaptedModel model(options);
   if (!options.adapter.empty()) {
-    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, options.adapter);
+    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, model.adapter_);
   }
   model.base_.model->eval();
   return model;
@@ -82,7 +91,7 @@ AdaptedModel AdaptedModel::open_for_training(const ModelOptions& options, const 
   if (options.adapter.empty()) {
     model.peft_.emplace(model.base_.model, config);
   } else {
-    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, options.adapter,
+    model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, model.adapter_,
                                                         {.is_trainable = true});
   }
   return model;

@@ -22,9 +22,10 @@ struct ModelOptions {
   bool bf16 = false;
 
   static void fields(auto& self, auto&& field) {
-    field("model_name_or_path", self.model_name_or_path, "Checkpoint folder or .gguf file.",
-          Required{});
-    field("adapter", self.adapter, "Folder of an adapter to put on the model.");
+    field("model_name_or_path", self.model_name_or_path,
+          "Checkpoint folder, .gguf file or repository of the Hub.", Required{});
+    field("adapter", self.adapter,
+          "Folder or repository of the Hub with an adapter to put on the model.");
     field("dtype", self.dtype,
           "Type of the base's weights: auto (the file's; for GGUF bfloat16 where the processor "
           "multiplies it, else float32), float32, bfloat16 or float16.");
@@ -71,6 +72,7 @@ class AdaptedModel {
   explicit AdaptedModel(const ModelOptions& options);
 
   OpenedModel base_;
+  std::filesystem::path adapter_;  // its local folder; empty: none was asked for
   std::optional<PeftModelForCausalLM> peft_;
 };
 

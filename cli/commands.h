@@ -13,5 +13,9 @@ Command combine_command();
 Command tokenize_command();
 Command info_command();
 Command quickstart_command();
+Command pull_command();
+Command push_command();
+Command login_command();
+Command whoami_command();
 
 }  // namespace peft::cli

@@ -343,6 +343,7 @@ std::string flags_as_markdown(const std::vector<Flag>& flags) {
       text.insert(at, "\\");
     return text;
   };
+  if (flags.empty()) return "";
   std::string text = "| flag | default | meaning |\n|---|---|---|\n";
   for (const Flag& flag : flags) {
     const std::string shown =

@@ -23,7 +23,8 @@ constexpr const char* kIntroduction =
     "  peft help --markdown         all of this as Markdown\n"
     "  peft --version\n\n"
     "Flags are written with underscores or dashes. Every command takes --config FILE.yaml, whose\n"
-    "values the command line overrides. M is a checkpoint folder or a .gguf file.\n"
+    "values the command line overrides. M is a checkpoint folder, a .gguf file or a repository of\n"
+    "the Hub: NAMESPACE/NAME[@REVISION][/SUBFOLDER]. So is an adapter, but for the file.\n"
     "Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong command line,\n"
     "3 a bug, 130 and 143 stopped by Ctrl-C and SIGTERM.\n";
 
@@ -128,6 +129,7 @@ const std::vector<Command>& all_commands() {
   static const std::vector<Command> commands = {
       train_command(),   generate_command(), score_command(), merge_command(),
       combine_command(), tokenize_command(), info_command(),  quickstart_command(),
+      pull_command(),    push_command(),     login_command(), whoami_command(),
   };
   return commands;
 }

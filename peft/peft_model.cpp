@@ -8,6 +8,7 @@
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
 #include "peft/base_model.h"
+#include "peft/hub/resolve.h"
 #include "peft/methods/registry.h"
 
 namespace peft {
@@ -82,8 +83,9 @@ PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& 
   }
 }
 
-PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& folder,
+PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder,
                      const FromPretrainedOptions& options) {
+  const std::filesystem::path folder = hub::adapter_folder(name_or_folder);
   PeftConfig config = options.config ? *options.config : read_adapter_config(folder);
   if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
   const StateDict tensors = read_adapter_weights(folder);
@@ -107,8 +109,9 @@ void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
   tuner_->inject(adapter, std::move(config), {.autocast_adapter_dtype = autocast_adapter_dtype});
 }
 
-LoadResult PeftModel::load_adapter(const std::filesystem::path& folder, const std::string& adapter,
-                                   const LoadAdapterOptions& options) {
+LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
+                                   const std::string& adapter, const LoadAdapterOptions& options) {
+  const std::filesystem::path folder = hub::adapter_folder(name_or_folder);
   const bool is_new = !tuner_->has(adapter);
   std::optional<PeftConfig> config;
   if (is_new) config = read_adapter_config(folder);

@@ -4,10 +4,12 @@
 
 #include "cli/chat_file.h"
 #include "cli/commands.h"
+#include "cli/hub_progress.h"
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/text.h"
 #include "peft/chat_tokenizer.h"
+#include "peft/hub/resolve.h"
 #include "peft/train/data_row.h"
 
 namespace peft::cli {
@@ -26,7 +28,8 @@ struct TokenizeOptions {
 
   static void fields(auto& self, auto&& field) {
     field("model_name_or_path", self.model_name_or_path,
-          "Checkpoint folder or .gguf file; its tokenizer is enough.", Required{});
+          "Checkpoint folder, .gguf file or repository of the Hub; its tokenizer is enough.",
+          Required{});
     field("text", self.text, "A text.");
     field("input", self.input, "A file of texts: .jsonl with rows {\"text\"}, else a text a line.");
     field(
@@ -96,7 +99,8 @@ int tokenize(const TokenizeOptions& options, Console& console) {
   const int sources =
       int{options.text.has_value()} + int{!options.input.empty()} + int{!options.messages.empty()};
   if (sources != 1) throw UsageError("expected exactly one of --text, --input and --messages.");
-  auto text = ChatTokenizer::open(options.model_name_or_path);
+  auto text = ChatTokenizer::open(hub::tokenizer_folder(
+      options.model_name_or_path, {.progress = transfer_bar(console, "tokenizer")}));
   if (!options.chat_template.empty()) {
     text = text->with_template(read_text_file(options.chat_template));
   }

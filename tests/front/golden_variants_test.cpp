@@ -96,8 +96,7 @@ void use_noise_of(PeftModelFor<models::Mixed>& model, const StateDict& run) {
   for (Attachment& attachment : model.tuner().attachments()) {
     const std::string name = attachment.found.site.module_name + ".";
     const auto& layer = dynamic_cast<const lora::LoraLayer&>(*attachment.layer);
-    auto& variant = const_cast<lora::MontecloraVariant&>(
-        dynamic_cast<const lora::MontecloraVariant&>(*layer.adapter("default").variant));
+    auto& variant = dynamic_cast<lora::MontecloraVariant&>(*layer.adapter("default").variant);
     variant.set_noise([=] {
       return lora::MontecloraNoise{.normal = run.at(name + "z_mvn"),
                                    .wishart = run.at(name + "z_wishart").diagonal(),

@@ -1,5 +1,6 @@
 // What is refused of LoRA's variants, and what is said about it.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "peft/base/error.h"
@@ -44,7 +45,8 @@ std::string refused(const LoraConfig& config) {
 TEST(Variants, OnlyOneAtATimeAndOnlyWhereItCanBe) {
   LoraConfig two{.target_modules = {"fc1"}, .use_dora = true};
   two.velora_config = Json::object();
-  EXPECT_NE(refused<ConfigError>(two).find("use_dora, velora_config"), std::string::npos);
+  EXPECT_THAT(refused<ConfigError>(two),
+              testing::AllOf(testing::HasSubstr("use_dora"), testing::HasSubstr("velora_config")));
   EXPECT_NE(refused<ConfigError>({.target_modules = {"attn"}, .use_dora = true}).find("attn"),
             std::string::npos);
   LoraConfig lookup{.target_modules = {"emb"}};
