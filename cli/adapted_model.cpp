@@ -45,13 +45,18 @@ static void check_adapter_folder(const std::filesystem::path& folder) {
       folder.string(), std::filesystem::exists(folder, error) ? "" : ", got nothing of that name"));
 }
 
+// A folder of the Hub is brought here first.
+static std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id) {
+  auto folder = hub::adapter_folder(folder_or_id,
+                                    {.progress = transfer_bar(standard_console(), "adapter")});
+  check_adapter_folder(folder);
+  return folder;
+}
+
 AdaptedModel::AdaptedModel(const ModelOptions& options) {
   const auto dtype = options.wanted_dtype();
+  if (!options.adapter.empty()) adapter_ = local_adapter(options.adapter);
   const Console console = standard_console();
-  if (!options.adapter.empty()) {
-    adapter_ = hub::adapter_folder(options.adapter, {.progress = transfer_bar(console, "adapter")});
-  }
-  check_adapter_folder(adapter_);
   const auto base =
       hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
   use_all_cores();
@@ -62,6 +67,23 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options) {
   AdaptedModel model(options);
   if (!options.adapter.empty()) {
     model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, model.adapter_);
+  }
+  model.base_.model->eval();
+  return model;
+}
+
+AdaptedModel AdaptedModel::open(const ModelOptions& options,
+                                const std::vector<NamedAdapter>& adapters) {
+  std::vector<std::filesystem::path> folders;
+  for (const NamedAdapter& adapter : adapters) folders.push_back(local_adapter(adapter.folder));
+  AdaptedModel model(options);
+  for (size_t i = 0; i < adapters.size(); ++i) {
+    if (model.peft_) {
+      model.peft_->load_adapter(folders[i], adapters[i].name);
+    } else {
+      model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, folders[i],
+                                                          {.adapter_name = adapters[i].name});
+    }
   }
   model.base_.model->eval();
   return model;

@@ -36,11 +36,19 @@ struct ModelOptions {
   std::optional<at::ScalarType> wanted_dtype() const;
 };
 
+/// An adapter's folder, or repository of the Hub, and the name that it gets.
+struct NamedAdapter {
+  std::string name = {};
+  std::filesystem::path folder = {};
+};
+
 /// A base model with its tokenizer and, where one was asked for, an adapter.
 class AdaptedModel {
  public:
   /// For inference: the adapter of `options`, if any, is frozen.
   static AdaptedModel open(const ModelOptions& options);
+  /// For inference with several adapters, the first one active, in the place of that of `options`.
+  static AdaptedModel open(const ModelOptions& options, const std::vector<NamedAdapter>& adapters);
   /// The base alone: put_adapter or go_on_with_adapter follows.
   static AdaptedModel open_base(const ModelOptions& options) { return AdaptedModel(options); }
 
@@ -60,6 +68,8 @@ class AdaptedModel {
 
   /// Throws: ConfigError where there is no adapter.
   PeftModelForCausalLM& peft();
+  /// Null where there is no adapter.
+  PeftModelForCausalLM* peft_or_null() { return peft_ ? &*peft_ : nullptr; }
   LanguageModel merge_and_unload(bool safe) { return peft().merge_and_unload(safe); }
 
  private:

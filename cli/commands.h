@@ -10,6 +10,7 @@ Command generate_command();
 Command score_command();
 Command merge_command();
 Command convert_command();
+Command combine_command();
 Command tokenize_command();
 Command info_command();
 Command quickstart_command();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "cli/yaml_config.h"
@@ -249,12 +250,15 @@ void read_arguments(const std::vector<std::string>& arguments, std::vector<Flag>
   const Given given = Splitter(arguments, flags).split();
   std::set<std::string> seen;
   if (!given.config.empty()) apply_config(given.config, flags, seen);
-  std::set<std::string> on_line;
+  std::map<std::string, detail::Words> on_line;
   for (const auto& [name, words] : given.values) {
-    if (!on_line.insert(name).second) {
+    Flag& flag = *find(flags, name);
+    auto [all, first] = on_line.try_emplace(name, words);
+    if (!first && flag.kind != FlagKind::kList) {
       throw UsageError(fmt::format("--{}: given twice.", name));
     }
-    find(flags, name)->assign(words);
+    if (!first) all->second.insert(all->second.end(), words.begin(), words.end());
+    flag.assign(all->second);
     seen.insert(name);
   }
   apply_positional(given.positional, flags, seen);

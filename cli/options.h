@@ -116,9 +116,9 @@ std::vector<Flag> flags_of(Options& options) {
 }
 
 /// Reads a command line into the flags: `--name value`, `--name=value`, `--switch`, `--no_switch`,
-/// lists as several words; dashes and underscores are the same. `--config FILE.yaml` gives values
-/// that the command line overrides. Throws: UsageError, with the closest names where a flag is
-/// unknown.
+/// lists as several words or as a repeated flag; dashes and underscores are the same. `--config
+/// FILE.yaml` gives values that the command line overrides. Throws: UsageError, with the closest
+/// names where a flag is unknown.
 void read_arguments(const std::vector<std::string>& arguments, std::vector<Flag>& flags);
 
 /// The help text of flags, `width` columns wide.

@@ -1,6 +1,7 @@
 #include "cli/scoring.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "peft/tensor/call_tokens.h"
 
@@ -16,7 +17,8 @@ at::Tensor chosen_logprobs(LanguageModelImpl& model, const at::Tensor& hidden,
   std::vector<at::Tensor> parts;
   for (int64_t begin = 0; begin < hidden.size(0); begin += kChunk) {
     const int64_t end = std::min(begin + kChunk, hidden.size(0));
-    const at::Tensor logits = model.head(hidden.slice(0, begin, end)).to(at::kFloat);  // [C, V]
+    const at::Tensor chunk = hidden.slice(0, begin, end).unsqueeze(0);      // one row of a batch
+    const at::Tensor logits = model.head(chunk).squeeze(0).to(at::kFloat);  // [C, V]
     const at::Tensor chosen =
         logits.gather(1, targets.slice(0, begin, end).unsqueeze(1)).squeeze(1);
     parts.push_back(chosen - at::logsumexp(logits, 1));
@@ -24,13 +26,26 @@ at::Tensor chosen_logprobs(LanguageModelImpl& model, const at::Tensor& hidden,
   return at::cat(parts);
 }
 
+using MixedRowsScope = std::optional<MixedBatch>;
+
+void begin_rows(MixedRowsScope& scope, const RowAdapters& adapters,
+                const std::vector<size_t>& rows) {
+  scope.reset();
+  if (adapters.model == nullptr) return;
+  std::vector<std::string> names;
+  for (const size_t row : rows) names.push_back(adapters.names.at(row));
+  scope.emplace(adapters.model->shared_tuner(), names);
+}
+
 }  // namespace
 
 std::vector<RowScore> score_rows(LanguageModelImpl& model,
                                  const std::vector<train::Example>& examples,
-                                 const std::vector<size_t>& rows) {
+                                 const std::vector<size_t>& rows, const RowAdapters& adapters) {
   const at::InferenceMode inference;
   const train::Batch batch = train::collate(examples, rows);
+  MixedRowsScope scope;
+  begin_rows(scope, adapters, rows);
   const CallTokensScope tokens(batch.input_ids);
   const at::Tensor hidden = model.hidden_states(
       {.input_ids = batch.input_ids, .attention_mask = batch.attention_mask});  // [B, T, hidden]
@@ -41,6 +56,7 @@ std::vector<RowScore> score_rows(LanguageModelImpl& model,
     RowScore score{.num_tokens = example.counted()};
     if (length > 1) {
       const auto row = static_cast<int64_t>(i);
+      begin_rows(scope, adapters, {rows[i]});
       const at::Tensor logprobs = chosen_logprobs(model, hidden[row].slice(0, 0, length - 1),
                                                   batch.input_ids[row].slice(0, 1, length));
       const float* const data = logprobs.const_data_ptr<float>();

@@ -14,7 +14,7 @@
 namespace peft {
 namespace {
 
-constexpr const char* kPrefix = "base_model.model.";
+constexpr const char* kModelPrefix = "base_model.model.";
 
 void warn_of_bad_name(const std::string& adapter, const Method& method) {
   if (adapter.empty() || method.key_prefix.find(adapter) == std::string_view::npos) return;
@@ -38,6 +38,13 @@ void warn_of_differences(const LoadResult& result) {
 
 DisabledAdapters::DisabledAdapters(std::shared_ptr<Tuner> tuner)
     : tuner_(std::move(tuner)), was_enabled_(tuner_->enabled()) {
+  if (is_irregularly_enabled(*tuner_)) {
+    warn(
+        "The model contains some adapter layers that are enabled and others that are disabled. "
+        "This is most likely unintentional. After exiting the disable_adapter context, all "
+        "adapters "
+        "will be enabled.");
+  }
   tuner_->set_enabled(false);
 }
 
@@ -163,15 +170,6 @@ LoadResult PeftModel::load_state_dict(const StateDict& tensors, const std::strin
   return tuner_->load_state(adapter, tensors);
 }
 
-PeftModel::ParameterCount PeftModel::get_nb_trainable_parameters() const {
-  ParameterCount count;
-  for (const auto& [name, tensor] : tuner_->tree().parameters()) {
-    count.all += tensor.numel();
-    if (tensor.requires_grad()) count.trainable += tensor.numel();
-  }
-  return count;
-}
-
 void PeftModel::print_trainable_parameters(std::ostream& out) const {
   const ParameterCount count = get_nb_trainable_parameters();
   const double percent = count.all == 0 ? 0.0
@@ -183,7 +181,7 @@ void PeftModel::print_trainable_parameters(std::ostream& out) const {
 
 NamedTensors PeftModel::named_parameters() const {
   NamedTensors named = tuner_->tree().parameters();
-  for (auto& [name, tensor] : named) name = kPrefix + name;
+  for (auto& [name, tensor] : named) name = kModelPrefix + name;
   return named;
 }
 

@@ -7,8 +7,10 @@
 #include <filesystem>
 #include <initializer_list>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -16,8 +18,11 @@
 #include <vector>
 
 #include "peft/adapter/config.h"
+#include "peft/adapter/mixed_batch.h"
 #include "peft/adapter/tuner.h"
 #include "peft/methods/lora/config.h"
+#include "peft/methods/lora/weighted_adapter.h"
+#include "peft/status.h"
 
 namespace torch::jit {
 struct Module;
@@ -116,6 +121,26 @@ class PeftModel {
   }
   const std::string& peft_type() const { return peft_type_; }
   const std::vector<std::string>& active_adapters() const { return tuner_->active_adapters(); }
+  /// Throws: ConfigError where none or several are active.
+  const std::string& active_adapter() const;
+  const PeftConfig& active_peft_config() const { return peft_config(active_adapter()); }
+  /// What the configs name, all together; nullopt: nothing.
+  std::optional<std::set<std::string>> modules_to_save() const;
+  /// The type of the base's first floating parameter; nullopt: it has none.
+  std::optional<at::ScalarType> base_model_torch_dtype() const;
+  /// The parts of prompt learning: empty for methods that adapt weights.
+  std::map<std::string, std::shared_ptr<torch::nn::Module>> prompt_encoder() const { return {}; }
+  std::map<std::string, at::Tensor> prompt_tokens() const { return {}; }
+  std::optional<std::string> transformer_backbone_name() const { return std::nullopt; }
+  at::Tensor word_embeddings() const { return {}; }
+
+  // Members of the wrapped model by name: see peft/by_name.h.
+  std::shared_ptr<torch::nn::Module> get_submodule(const std::string& name) const;
+  at::Tensor get_parameter(const std::string& name) const;
+  at::Tensor get_buffer(const std::string& name) const;
+  /// The base model's config.json; an empty object for a model that has none.
+  Json config() const;
+  Json config(const std::string& key) const;
 
   /// Adds an adapter of the same method; it is not activated.
   /// Throws: ConfigError, NoMatchError, UnsupportedError; the model is then as it was.
@@ -137,6 +162,20 @@ class PeftModel {
   /// Switches the adapters off until the returned object ends.
   DisabledAdapters disable_adapter() { return DisabledAdapters(tuner_); }
 
+  /// Makes all layers compute as the base until enable_adapter_layers().
+  void disable_adapter_layers() { tuner_->set_enabled(false); }
+  void enable_adapter_layers() { tuner_->set_enabled(true); }
+
+  /// Gives each row of a batch its own adapter, or "__base__", until the returned object ends.
+  MixedBatch mixed_batch(const std::vector<std::string>& adapter_names) {
+    return MixedBatch(tuner_, adapter_names);
+  }
+
+  /// Adds an adapter that is made of others: see lora::add_weighted_adapter.
+  void add_weighted_adapter(const std::vector<std::string>& adapters,
+                            const std::vector<double>& weights, const std::string& adapter_name,
+                            const CombineOptions& options = {});
+
   /// Folds adapters (empty: the active ones) into the base weights; they stay loaded.
   void merge_adapter(const std::vector<std::string>& adapters = {}, bool safe_merge = false);
   /// Puts the exact bytes of the base weights back.
@@ -150,10 +189,13 @@ class PeftModel {
   StateDict state_dict(const std::string& adapter = "default") const;
   LoadResult load_state_dict(const StateDict& tensors, const std::string& adapter = "default");
 
-  struct ParameterCount {
-    int64_t trainable = 0, all = 0;
-  };
-  ParameterCount get_nb_trainable_parameters() const;
+  /// What each adapted layer, and the whole model, does now.
+  /// Throws: ConfigError where the model has no adapter layer.
+  std::vector<TunerLayerStatus> get_layer_status() const { return peft::get_layer_status(*tuner_); }
+  TunerModelStatus get_model_status() const { return peft::get_model_status(*tuner_); }
+
+  using ParameterCount = peft::ParameterCount;
+  ParameterCount get_nb_trainable_parameters() const { return count_parameters(tuner_->tree()); }
   /// "trainable params: 1,024 || all params: 10,240 || trainable%: 10.0000"
   void print_trainable_parameters(std::ostream& out = std::cout) const;
 
@@ -169,6 +211,7 @@ class PeftModel {
 
   Tuner& tuner() { return *tuner_; }
   const Tuner& tuner() const { return *tuner_; }
+  const std::shared_ptr<Tuner>& shared_tuner() const { return tuner_; }
 
  protected:
   PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options);
@@ -286,5 +329,9 @@ PeftModelFor<Holder> get_peft_model(Holder model, PeftConfig config,
 /// Reads `adapter_config.json` of an adapter folder.
 /// Throws: NotFoundError, FormatError, ConfigError, UnsupportedError.
 PeftConfig read_adapter_config(const std::filesystem::path& folder);
+
+/// True where a folder holds an adapter whose config can be read.
+/// Source: check_if_peft_model in peft/helpers.py.
+bool check_if_peft_model(const std::filesystem::path& folder);
 
 }  // namespace peft

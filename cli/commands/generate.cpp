@@ -1,8 +1,8 @@
 #include <fmt/core.h>
 
-#include "cli/adapted_model.h"
 #include "cli/chat_file.h"
 #include "cli/commands.h"
+#include "cli/named_adapters.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 
@@ -11,7 +11,8 @@ namespace peft::cli {
 namespace {
 
 struct Options {
-  ModelOptions model = {};
+  NamedAdaptersOptions model = {};
+  std::optional<std::string> adapter_name = {};
   std::optional<std::string> prompt = {};
   std::optional<std::string> chat = {};
   std::filesystem::path messages = {};
@@ -28,7 +29,9 @@ struct Options {
   bool json = false;
 
   static void fields(auto& self, auto&& field) {
-    ModelOptions::fields(self.model, field);
+    NamedAdaptersOptions::fields(self.model, field);
+    field("adapter_name", self.adapter_name,
+          "The adapter that answers, or __base__; none: the first one.");
     field("prompt", self.prompt, "Text to go on from, used as it is.");
     field("chat", self.chat, "One turn of the user, put into the chat template.");
     field("messages", self.messages, "A JSON file that holds a list of messages.");
@@ -93,14 +96,34 @@ const char* reason_text(FinishReason reason) {
   return "";
 }
 
+void check_adapter_name(const Options& options, const std::vector<NamedAdapter>& adapters) {
+  if (!options.adapter_name || *options.adapter_name == kBaseRow) return;
+  for (const NamedAdapter& adapter : adapters) {
+    if (adapter.name == *options.adapter_name) return;
+  }
+  throw UsageError(fmt::format("--adapter_name {}: expected __base__ or the name of an --adapter.",
+                               *options.adapter_name));
+}
+
+Continuation go_on(const Options& options, AdaptedModel& model, const std::vector<int64_t>& prompt,
+                   const GenerateOptions& settings) {
+  PeftModelForCausalLM* const peft = model.peft_or_null();
+  if (peft == nullptr) return generate(model.language_model(), {prompt}, settings).front();
+  std::vector<std::string> names;
+  if (options.adapter_name) names.push_back(*options.adapter_name);
+  return peft->generate({prompt}, settings, names).front();
+}
+
 int generate_text(const Options& options, Console& console) {
   if (options.temperature < 0) throw UsageError("--temperature: expected at least 0.");
   const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
                       int{!options.messages.empty()};
   if (sources != 1) throw UsageError("expected exactly one of --prompt, --chat and --messages.");
-  options.model.wanted_dtype();
+  options.model.model.wanted_dtype();
+  const auto adapters = options.model.adapters();
+  check_adapter_name(options, adapters);
   checked_flags([&] { flag_options(options).validate(); });
-  const AdaptedModel model = AdaptedModel::open(options.model);
+  AdaptedModel model = AdaptedModel::open(options.model.model, adapters);
   const ChatTokenizer& text = model.text();
   const std::vector<int64_t> prompt = prompt_ids(options, text);
   GenerateOptions settings = generate_options(options, text);
@@ -111,7 +134,7 @@ int generate_text(const Options& options, Console& console) {
       return true;
     };
   }
-  const Continuation result = generate(model.language_model(), {prompt}, settings).front();
+  const Continuation result = go_on(options, model, prompt, settings);
   if (options.json) {
     console.result(dump_json({{"text", text.tokenizer().decode(result.tokens)},
                               {"tokens", result.tokens},

@@ -1,11 +1,14 @@
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "cli/adapted_model.h"
 #include "cli/commands.h"
 #include "cli/examples.h"
+#include "cli/named_adapters.h"
 #include "cli/scoring.h"
+#include "peft/base/error.h"
+#include "peft/base/text.h"
 #include "peft/train/batch_order.h"
 #include "peft/train/example.h"
 
@@ -14,7 +17,7 @@ namespace peft::cli {
 namespace {
 
 struct ScoreOptions {
-  ModelOptions model = {};
+  NamedAdaptersOptions model = {};
   std::filesystem::path input = {};
   std::string dataset_text_field = "text";
   int64_t batch_size = 8;
@@ -23,8 +26,11 @@ struct ScoreOptions {
   bool assistant_only_loss = false;
 
   static void fields(auto& self, auto&& field) {
-    ModelOptions::fields(self.model, field);
-    field("input", self.input, "JSONL file with rows as for training.", Required{});
+    NamedAdaptersOptions::fields(self.model, field);
+    field("input", self.input,
+          "JSONL file with rows as for training; a row may name its adapter, or __base__, as "
+          "adapter_name.",
+          Required{});
     field("dataset_text_field", self.dataset_text_field, "Key of plain text rows.");
     field("batch_size", self.batch_size, "Rows in a batch.");
     field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
@@ -54,12 +60,38 @@ void write_row(const RowScore& score, const Console& console) {
                              score.num_tokens, logprobs));
 }
 
+/// The adapter of each row: the one that it names, else the first. A wrong name is told before any
+/// row is scored.
+RowAdapters adapters_of(const std::vector<train::DataRow>& rows, AdaptedModel& model,
+                        const std::vector<NamedAdapter>& adapters) {
+  RowAdapters result;
+  const std::string otherwise = adapters.empty() ? std::string(kBaseRow) : adapters.front().name;
+  bool differ = false;
+  for (const train::DataRow& row : rows) {
+    const std::string& name = row.adapter_name ? *row.adapter_name : otherwise;
+    std::vector<std::string> known{std::string(kBaseRow)};
+    for (const NamedAdapter& adapter : adapters) known.push_back(adapter.name);
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+      throw ConfigError(
+          fmt::format("{}: adapter_name: expected one of {}, got '{}'. Give it as "
+                      "--adapter NAME=DIR.",
+                      row.where, join_names(known), name));
+    }
+    differ |= name != otherwise;
+    result.names.push_back(name);
+  }
+  if (differ) result.model = model.peft_or_null();
+  return result;
+}
+
 int score(const ScoreOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
   if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
-  options.model.wanted_dtype();  // a wrong flag is told before any file is opened
+  const auto adapters = options.model.adapters();
+  options.model.model.wanted_dtype();  // a wrong flag is told before any file is opened
   const auto rows = train::read_rows(options.input, {.text_field = options.dataset_text_field});
-  const AdaptedModel model = AdaptedModel::open(options.model);
+  AdaptedModel model = AdaptedModel::open(options.model.model, adapters);
+  const RowAdapters row_adapters = adapters_of(rows, model, adapters);
   const auto examples = examples_of(rows, model,
                                     {.completion_only_loss = options.completion_only_loss,
                                      .assistant_only_loss = options.assistant_only_loss,
@@ -70,7 +102,8 @@ int score(const ScoreOptions& options, Console& console) {
   const std::vector<size_t> lengths(examples.size(), 0);
   for (const auto& batch :
        train::batches_of_epoch(lengths, {.batch_size = options.batch_size, .shuffle = false}, 0)) {
-    for (const RowScore& score : score_rows(model.language_model(), examples, batch)) {
+    for (const RowScore& score :
+         score_rows(model.language_model(), examples, batch, row_adapters)) {
       write_row(score, console);
       loss += score.loss_sum;
       tokens += score.num_tokens;
@@ -87,9 +120,9 @@ int score(const ScoreOptions& options, Console& console) {
 }  // namespace
 
 Command score_command() {
-  return command<ScoreOptions>("score", "Log-probabilities of given texts under a model.",
-                               "--model_name_or_path M [--adapter DIR] --input FILE.jsonl [FLAGS]",
-                               score);
+  return command<ScoreOptions>(
+      "score", "Log-probabilities of given texts under a model.",
+      "--model_name_or_path M [--adapter [NAME=]DIR ...] --input FILE.jsonl [FLAGS]", score);
 }
 
 }  // namespace peft::cli

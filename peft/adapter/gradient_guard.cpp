@@ -10,7 +10,9 @@ namespace peft::dispatch {
 namespace {
 
 bool is_trainable(const Entry& entry) {
-  return entry.layer ? entry.layer->trainable() : entry.replacement->current().requires_grad();
+  if (entry.layer) return entry.layer->trainable();
+  if (const auto* layer = entry.replacement->per_row()) return layer->trainable();
+  return entry.replacement->current().requires_grad();
 }
 
 // AutogradCPU and its like are never excluded by themselves; this key is what guards exclude.

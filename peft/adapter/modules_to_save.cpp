@@ -4,6 +4,9 @@
 #include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/modules/container/parameterdict.h>
 #include <torch/nn/modules/container/parameterlist.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/embedding.h>
+#include <torch/nn/modules/linear.h>
 
 #include <algorithm>
 
@@ -92,11 +95,13 @@ bool SavedModule::has(const std::string& adapter) const {
 
 void SavedModule::set_active(const std::string& adapter) {
   active_ = adapter;
+  passed_over_ = adapter.empty();
   refresh();
 }
 
 void SavedModule::set_enabled(bool enabled) {
   enabled_ = enabled;
+  if (enabled) passed_over_ = false;
   refresh();
 }
 
@@ -110,9 +115,42 @@ at::Tensor SavedModule::copy_of(const std::string& adapter, const std::string& m
   return {};
 }
 
+void SavedModule::set_rows(std::shared_ptr<const AdapterRows> rows) {
+  rows_ = std::move(rows);
+  refresh();
+}
+
+std::string SavedModule::mixed_batch_obstacle() const {
+  const auto* native = module_.native.get();
+  const bool served = dynamic_cast<const torch::nn::LinearImpl*>(native) != nullptr ||
+                      dynamic_cast<const torch::nn::EmbeddingImpl*>(native) != nullptr ||
+                      dynamic_cast<const torch::nn::Conv1dImpl*>(native) != nullptr ||
+                      dynamic_cast<const torch::nn::Conv2dImpl*>(native) != nullptr ||
+                      dynamic_cast<const torch::nn::Conv3dImpl*>(native) != nullptr;
+  if (served) return {};
+  return "mixed batching is only supported for the following modules of modules_to_save: Linear, "
+         "Embedding, Conv1d, Conv2d, Conv3d, got " +
+         class_name(module_);
+}
+
+std::unique_ptr<SavedRows> SavedModule::rows_layer(const Member& weight) const {
+  std::vector<SavedRows::Copy> copies;
+  for (const std::string& adapter : rows_->adapters) {
+    copies.push_back({.weight = copy_of(adapter, weight.name), .bias = copy_of(adapter, "bias")});
+  }
+  return std::make_unique<SavedRows>(weight.replacement->parameter_name(), *rows_,
+                                     std::move(copies));
+}
+
 void SavedModule::refresh() {
+  const bool by_row = rows_ && enabled_ &&
+                      std::any_of(rows_->adapters.begin(), rows_->adapters.end(),
+                                  [&](const std::string& adapter) { return has(adapter); });
+  const bool replaced = enabled_ && !active_.empty() && !rows_;
   for (const Member& member : members_) {
-    const bool replaced = enabled_ && !active_.empty();
+    // The bias goes with the weight, whose layer knows both.
+    const bool serves = by_row && member.name == "weight";
+    member.replacement->set_per_row(serves ? rows_layer(member) : nullptr);
     member.replacement->set_current(replaced ? copy_of(active_, member.name) : at::Tensor());
   }
 }

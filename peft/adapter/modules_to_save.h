@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "peft/adapter/adapter_rows.h"
 #include "peft/adapter/model_tree.h"
+#include "peft/adapter/saved_rows.h"
 #include "peft/adapter/slots.h"
 #include "peft/adapter/tag.h"
 
@@ -19,12 +21,15 @@ class SavedTensor final : public Replacement {
   at::Tensor current() const override { return current_; }
   const std::string& parameter_name() const override { return parameter_name_; }
   bool is_buffer() const override { return is_buffer_; }
+  const AdapterLayer* per_row() const override { return per_row_.get(); }
   void set_current(at::Tensor tensor) { current_ = std::move(tensor); }
+  void set_per_row(std::unique_ptr<SavedRows> layer) { per_row_ = std::move(layer); }
 
  private:
   std::string parameter_name_;
   bool is_buffer_;
   at::Tensor current_;
+  std::unique_ptr<SavedRows> per_row_;
 };
 
 /// A module of modules_to_save with a copy of its parameters and buffers an adapter. At most one
@@ -60,19 +65,29 @@ class SavedModule {
   const std::string& active() const { return active_; }
   void set_active(const std::string& adapter);
   void set_enabled(bool enabled);
+  /// As Python tells it: it switches a module off when an adapter without a copy is activated,
+  /// until one with a copy is, or all adapters are switched on.
+  bool enabled() const { return enabled_ && !passed_over_; }
+
+  /// One adapter a row while it is not null.
+  void set_rows(std::shared_ptr<const AdapterRows> rows);
+  /// Why the module cannot have one adapter a row; empty: it can.
+  std::string mixed_batch_obstacle() const;
 
   /// The copy of a member; undefined where the adapter has none.
   at::Tensor copy_of(const std::string& adapter, const std::string& member) const;
 
  private:
   void refresh();
+  std::unique_ptr<SavedRows> rows_layer(const Member& weight) const;
 
   ModuleEntry module_;
   std::vector<Member> members_;
   AdapterSlots slots_;
   std::vector<std::string> adapters_;
   std::string active_;
-  bool enabled_ = true;
+  bool enabled_ = true, passed_over_ = false;
+  std::shared_ptr<const AdapterRows> rows_;
 };
 
 /// The modules whose name ends with one of `names`, without regard to dots, as in Python.

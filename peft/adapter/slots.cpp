@@ -193,8 +193,8 @@ std::vector<SlotTensor> AdapterSlots::tensors(const std::string& adapter) const 
     const std::string tail = entry.name.empty() ? "" : "." + entry.name;
     const std::string path = path_.empty() ? "" : path_ + ".";
     const std::string file_tail = entry.file_name == FileName::kSlot ? "" : tail;
-    found.push_back(
-        {path + entry.slot + "." + adapter + tail, path + entry.slot + file_tail, entry.tensor});
+    found.push_back({path + entry.slot + "." + adapter + tail, path + entry.slot + file_tail,
+                     entry.tensor, entry.is_buffer});
   }
   return found;
 }

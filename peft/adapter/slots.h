@@ -27,6 +27,7 @@ struct SlotTensor {
   std::string tree_name;  // below the site's module: "lora_A.default.weight"
   std::string file_name;  // the same without the adapter: "lora_A.weight"
   at::Tensor tensor;
+  bool is_buffer = false;
 };
 
 /// The parameters that adapters keep at one site, under Python's names: a slot ("lora_A") has an

@@ -21,6 +21,8 @@ class Replacement {
   /// True for a buffer: the module writes it in its own forward (the statistics of BatchNorm), so
   /// writes go to the replacement as reads do. Writes to a parameter reach the base.
   virtual bool is_buffer() const { return false; }
+  /// What serves the calls where each row of a batch has its own replacement; null: current() does.
+  virtual const AdapterLayer* per_row() const { return nullptr; }
 };
 
 /// Puts an adapter on a weight for calls of the kinds given. Registers the dispatcher's kernels on

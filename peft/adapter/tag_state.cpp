@@ -21,7 +21,8 @@ struct KeySetAccess : c10::TensorImpl {
 
 bool is_live(const Entry& entry) {
   if (entry.layer) return entry.layer->active();
-  return entry.replacement && entry.replacement->current().defined();
+  if (!entry.replacement) return false;
+  return entry.replacement->current().defined() || entry.replacement->per_row() != nullptr;
 }
 
 const Entry* agreed_entry(const Entries& entries, std::string_view op) {
@@ -82,6 +83,7 @@ at::Tensor changed_weight(const AdapterLayer& layer, const at::Tensor& whole, st
 at::Tensor seen_whole(const at::Tensor& whole, const Entry& entry, std::string_view op) {
   refuse_lost_gradient(entry, op);
   if (entry.layer) return changed_weight(*entry.layer, whole, op);
+  if (const auto* layer = entry.replacement->per_row()) return changed_weight(*layer, whole, op);
   return entry.replacement->current();
 }
 
@@ -180,9 +182,11 @@ FastRoad fast_road(const at::Tensor& x, const at::Tensor& weight, CallKind kind,
   if (!state || state->form == Form::kView) return {};
   const at::Tensor& whole = whole_of(weight);
   auto* entry = live_entry(whole, kind, op);
-  if (!entry || !entry->layer) return {};
+  if (!entry) return {};
+  const AdapterLayer* layer = entry->layer ? entry->layer.get() : entry->replacement->per_row();
+  if (!layer) return {};
   refuse_lost_gradient(*entry, op);
-  return {entry->layer.get(), plain(whole), state->form == Form::kTransposed};
+  return {layer, plain(whole), state->form == Form::kTransposed};
 }
 
 }  // namespace peft::dispatch

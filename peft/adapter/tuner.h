@@ -85,6 +85,10 @@ class Tuner {
   /// Activates exactly these, in this order, and lets them train unless `inference_mode`.
   void set_active(const std::vector<std::string>& adapters, bool inference_mode = false);
   void set_requires_grad(const std::string& adapter, bool requires_grad);
+  /// One adapter a row in the place of the active ones, until null is set: see MixedBatch, which
+  /// checks that they can.
+  void set_rows(std::shared_ptr<const AdapterRows> rows);
+  const std::shared_ptr<const AdapterRows>& rows() const { return rows_; }
   bool enabled() const { return enabled_; }
   /// Off: the model computes as the base does, and no adapter trains. On: as it was before.
   void set_enabled(bool enabled);
@@ -172,6 +176,7 @@ class Tuner {
   std::vector<std::unique_ptr<SavedModule>> saved_;
   std::vector<at::Tensor> paused_;  // trainable parameters while switched off
   Injection last_injection_;
+  std::shared_ptr<const AdapterRows> rows_;
 };
 
 }  // namespace peft

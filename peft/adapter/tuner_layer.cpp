@@ -30,9 +30,18 @@ void TunerLayer::set_active(std::vector<std::string> adapters) {
   refresh();
 }
 
+void TunerLayer::set_rows(std::shared_ptr<const AdapterRows> rows) {
+  rows_ = std::move(rows);
+  refresh();
+}
+
+std::string TunerLayer::mixed_batch_obstacle(const std::string&) const {
+  return "this kind of adapter does not support mixed adapter batches";
+}
+
 void TunerLayer::refresh() {
   present_.clear();
-  for (const std::string& adapter : active_) {
+  for (const std::string& adapter : rows_ ? rows_->adapters : active_) {
     if (has(adapter)) present_.push_back(adapter);
   }
   present_adapters_changed();

@@ -3,9 +3,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "peft/adapter/adapter_rows.h"
 #include "peft/adapter/config.h"
 #include "peft/adapter/layer.h"
 #include "peft/adapter/site.h"
@@ -67,11 +69,16 @@ class TunerLayer : public AdapterLayer {
   virtual std::string merge_conflict(const std::string& adapter,
                                      const std::vector<std::string>& before) const;
 
+  /// Why an adapter cannot serve some rows of a batch beside others; empty: it can.
+  virtual std::string mixed_batch_obstacle(const std::string& adapter) const;
+
   // What the machinery asks for.
 
   const std::vector<std::string>& active_adapters() const { return active_; }
   /// Which adapters run, in this order; those that the site lacks are passed over.
   void set_active(std::vector<std::string> adapters);
+  /// One adapter a row in the place of the active ones, while it is not null.
+  void set_rows(std::shared_ptr<const AdapterRows> rows);
   /// To be called after an adapter was added or removed.
   void refresh();
   void set_enabled(bool enabled) { enabled_ = enabled; }
@@ -88,10 +95,14 @@ class TunerLayer : public AdapterLayer {
   at::Tensor delta(const at::Tensor& weight) const final;
 
  protected:
-  /// The active adapters that this site has, in their order.
+  /// The active adapters that this site has, in their order; those of rows() where each row has its
+  /// own.
   const std::vector<std::string>& present_adapters() const { return present_; }
 
-  /// Called when present_adapters() has changed: a method keeps what its hot path needs.
+  /// Which adapter each row has; null: the active ones serve every row.
+  const AdapterRows* rows() const { return rows_.get(); }
+
+  /// Called when present_adapters() or rows() has changed: a method keeps what its hot path needs.
   virtual void present_adapters_changed() {}
 
  private:
@@ -100,6 +111,7 @@ class TunerLayer : public AdapterLayer {
   AdapterSlots slots_;
   std::vector<std::string> active_, present_, merged_;
   bool enabled_ = true;
+  std::shared_ptr<const AdapterRows> rows_;
 };
 
 }  // namespace peft

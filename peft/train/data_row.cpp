@@ -88,6 +88,11 @@ void read_prompt_completion(const Json& object, DataRow& row) {
 DataRow parse_row(const Json& object, const std::string& where, const DataRowOptions& options) {
   DataRow row{.where = where};
   if (object.contains("tools")) row.tools = object["tools"];
+  if (object.contains("adapter_name") && !object["adapter_name"].is_null()) {
+    const Json& name = object["adapter_name"];
+    if (!name.is_string()) throw_bad_field(where, "adapter_name", "a string", name);
+    row.adapter_name = name.get<std::string>();
+  }
   // Data sets often keep tools as text. Source: SFTTrainer._prepare_dataset in trl.
   if (row.tools.is_string()) row.tools = parse_json(row.tools.get<std::string>(), where);
   if (object.contains("input_ids")) {

@@ -21,6 +21,7 @@ struct DataRow {
   Json tools = {};                      // of message lists; null: none
   std::vector<int64_t> input_ids = {};  // kTokens
   std::optional<std::vector<int64_t>> labels = {};  // kTokens; as long as input_ids
+  std::optional<std::string> adapter_name = {};     // that the row is for, where there are several
   std::string where = {};                           // "<file>:<line>", for messages
 };
 

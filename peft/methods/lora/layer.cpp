@@ -115,12 +115,42 @@ void LoraLayer::present_adapters_changed() {
   for (const std::string& name : present_adapters()) running_.push_back(&adapters_.at(name));
   varied_ = std::any_of(running_.begin(), running_.end(),
                         [](const LoraAdapter* adapter) { return adapter->variant != nullptr; });
+  sort_rows();
+}
+
+void LoraLayer::sort_rows() {
+  if (rows() == nullptr) {
+    mixed_.reset();
+    return;
+  }
+  std::vector<const LoraAdapter*> adapters;
+  for (const std::string& name : rows()->adapters) {
+    const auto found = adapters_.find(name);
+    adapters.push_back(found == adapters_.end() ? nullptr : &found->second);
+  }
+  mixed_ = mixed_ && mixed_->has_adapters(adapters)
+               ? mixed_->with_rows(*rows())
+               : std::make_shared<MixedRows>(parameter_name(), *rows(), std::move(adapters));
+}
+
+std::string LoraLayer::mixed_batch_obstacle(const std::string& name) const {
+  if (is_attention()) return "lora.MultiheadAttention does not support mixed adapter batches";
+  if (site().kind == SiteKind::kExperts || site().by_parameter) {
+    return "lora.ParamWrapper does not support mixed adapter batches yet";
+  }
+  const auto& variant = adapter(name).variant;
+  return variant ? variant->mixed_batch_obstacle() : std::string();
 }
 
 const LoraAdapter& LoraLayer::adapter(const std::string& name) const {
   const auto found = adapters_.find(name);
   if (found != adapters_.end()) return found->second;
   throw NotFoundError(parameter_name() + ": adapter '" + name + "' does not exist here.");
+}
+
+void LoraLayer::set_scaling(const std::string& name, double scaling) {
+  adapter(name);
+  adapters_.at(name).scaling = scaling;
 }
 
 // Python adds attention's adapters to the weights before each call, so their dropout never acts.
@@ -134,6 +164,7 @@ double LoraLayer::dropout_now(const LoraAdapter& adapter) const {
 }
 
 std::string LoraLayer::input_dependence() const {
+  if (mixed_) return "each row of the batch has its own adapter (adapter_names)";
   if (site().kind == SiteKind::kConvolution && site().groups > 1) {
     return "LoRA on a convolution with groups > 1 mixes channels of all groups, which no weight of "
            "the layer's shape can";
@@ -197,6 +228,11 @@ std::string LoraLayer::merge_obstacle(const std::string& name) const {
   return adapter.variant ? adapter.variant->merge_obstacle() : std::string();
 }
 
+// A call of another kind than the site's reads one changed weight, which rows do not share.
+void LoraLayer::check_each_row(bool served) const {
+  if (!served) throw UnsupportedError(parameter_name() + ": " + input_dependence() + ".");
+}
+
 // W + delta: for calls that no closer road serves.
 Tensor LoraLayer::changed(const Tensor& weight) const {
   return weight + delta(weight).to(weight.scalar_type());
@@ -225,6 +261,11 @@ Tensor LoraLayer::add_linear(Tensor y, const Tensor& x, const Tensor& weight,
 
 Tensor LoraLayer::linear(const Tensor& x, const Tensor& weight,
                          const std::optional<Tensor>& bias) const {
+  if (mixed_ && site().kind == SiteKind::kEmbedding) {
+    check_each_row(!varied_);
+    return mixed_->add_turned(at::linear(x, weight, bias), x);
+  }
+  if (mixed_) return mixed_->linear(x, weight, bias);
   if (site().kind == SiteKind::kAttentionOutput) {
     Tensor y = at::linear(x, changed(weight), bias);
     for (const LoraAdapter* adapter : running_) {
@@ -263,6 +304,10 @@ Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
                                     const std::optional<Tensor>& bias) const {
   if (site().kind == SiteKind::kTransposedLinear) return linear(x, weight.t(), bias);
   // A weight [O, I] that is multiplied as it lies: x [..., O] W is x (W + s B A).
+  if (mixed_ && !varied_ && site().kind == SiteKind::kLinear) {
+    const Tensor product = mixed_->add_turned(at::matmul(x, weight), x);
+    return bias && bias->defined() ? product + *bias : product;
+  }
   const std::string reason = input_dependence();
   if (!reason.empty()) throw UnsupportedError(parameter_name() + ": " + reason + ".");
   const bool whole =
@@ -285,6 +330,8 @@ Tensor LoraLayer::embedding(const Tensor& weight, const EmbeddingCall& call) con
                          call.sparse);
   };
   const bool lookup = site().kind == SiteKind::kEmbedding;
+  if (mixed_) check_each_row(lookup || !varied_);
+  if (mixed_) return mixed_->embedding(look_up(weight), weight, call, lookup);
   if (varied_ && !lookup) return look_up(changed(weight));
   Tensor y = look_up(weight);
   const auto dtype = y.scalar_type();
@@ -303,6 +350,10 @@ Tensor LoraLayer::embedding(const Tensor& weight, const EmbeddingCall& call) con
 Tensor LoraLayer::convolution(const Tensor& x, const Tensor& weight,
                               const std::optional<Tensor>& bias,
                               const ConvolutionCall& call) const {
+  if (mixed_) {
+    check_each_row(site().kind == SiteKind::kConvolution);
+    return mixed_->convolution(convolve(x, weight, bias, call), x, weight, bias, call);
+  }
   if (site().kind != SiteKind::kConvolution) return convolve(x, changed(weight), bias, call);
   Tensor y = convolve(x, weight, bias, call);
   const auto dtype = y.scalar_type();

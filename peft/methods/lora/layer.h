@@ -3,12 +3,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "peft/adapter/tuner_layer.h"
 #include "peft/methods/lora/config.h"
 #include "peft/methods/lora/lora_adapter.h"
+#include "peft/methods/lora/mixed_rows.h"
 
 namespace peft::lora {
 
@@ -32,6 +34,7 @@ class LoraLayer final : public TunerLayer {
   at::Tensor replaced(const at::Tensor& weight) const override;
   at::Tensor bias_delta_of(const std::string& adapter) const override;
   std::string merge_obstacle(const std::string& adapter) const override;
+  std::string mixed_batch_obstacle(const std::string& adapter) const override;
 
   std::string input_dependence() const override;
   at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
@@ -45,11 +48,14 @@ class LoraLayer final : public TunerLayer {
 
   /// Throws: NotFoundError.
   const LoraAdapter& adapter(const std::string& name) const;
+  void set_scaling(const std::string& name, double scaling);
 
  protected:
   void present_adapters_changed() override;
 
  private:
+  void sort_rows();
+  void check_each_row(bool served) const;
   bool is_attention() const;
   double dropout_now(const LoraAdapter& adapter) const;
   at::Tensor changed(const at::Tensor& weight) const;
@@ -60,7 +66,8 @@ class LoraLayer final : public TunerLayer {
 
   std::map<std::string, LoraAdapter> adapters_;
   std::vector<const LoraAdapter*> running_;
-  bool varied_ = false;  // one of the running adapters has a variant
+  std::shared_ptr<const MixedRows> mixed_;  // one adapter a row; null: the running ones for all
+  bool varied_ = false;                     // one of the running adapters has a variant
 };
 
 }  // namespace peft::lora

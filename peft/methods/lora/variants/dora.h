@@ -30,6 +30,9 @@ class DoraVariant final : public LoraVariant {
                          double dropout, const at::Tensor& y) const override;
   at::Tensor delta(const LoraAdapter& adapter, const at::Tensor& weight,
                    const at::Tensor& base) const override;
+  std::string mixed_batch_obstacle() const override {
+    return "adapter_names cannot be passed when DoRA is enabled";
+  }
   bool builds_on_others() const override { return true; }
 
  private:

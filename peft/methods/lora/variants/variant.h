@@ -83,6 +83,12 @@ class LoraVariant {
 
   /// Why the adapter cannot be folded into the weight; empty: it can.
   virtual std::string merge_obstacle() const { return {}; }
+
+  /// Why some rows of a batch cannot have the adapter beside others; empty: they can.
+  virtual std::string mixed_batch_obstacle() const { return {}; }
+
+  /// Whether the adapter can be turned into one of plain LoRA.
+  virtual bool supports_lora_conversion() const { return true; }
 };
 
 /// The variant that a config asks for at a site; null for plain LoRA.
