@@ -31,6 +31,8 @@ struct SharedFields {
   LayerIndices* layers_to_transform = nullptr;
   NamesOrPattern* layers_pattern = nullptr;
   std::optional<std::vector<std::string>>* modules_to_save = nullptr;
+  Json* trainable_token_indices = nullptr;
+  std::optional<std::vector<std::string>>* target_parameters = nullptr;
   std::string* bias = nullptr;
   std::vector<std::pair<std::string, int64_t>>* rank_pattern = nullptr;
   std::vector<std::pair<std::string, Number>>* alpha_pattern = nullptr;
@@ -53,6 +55,8 @@ SharedFields shared_fields(Config& config) {
   PEFT_SHARED_FIELD(layers_to_transform)
   PEFT_SHARED_FIELD(layers_pattern)
   PEFT_SHARED_FIELD(modules_to_save)
+  PEFT_SHARED_FIELD(trainable_token_indices)
+  PEFT_SHARED_FIELD(target_parameters)
   PEFT_SHARED_FIELD(bias)
   PEFT_SHARED_FIELD(rank_pattern)
   PEFT_SHARED_FIELD(alpha_pattern)

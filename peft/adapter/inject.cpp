@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "peft/adapter/injection_plan.h"
 #include "peft/adapter/matching.h"
 #include "peft/adapter/targets.h"
 #include "peft/adapter/tuner.h"
@@ -11,17 +12,6 @@
 #include "peft/base/warnings.h"
 
 namespace peft {
-
-/// What an injection is about to do.
-struct Tuner::Plan {
-  std::vector<Attachment> created;                  // new sites, not in the model yet
-  std::vector<TunerLayer*> extended;                // sites that get one more adapter
-  std::vector<std::unique_ptr<SavedModule>> saved;  // new modules to save
-  std::vector<SavedModule*> saved_again;            // that get one more copy
-  std::vector<std::string> targeted;                // module names
-  size_t attached_sites = 0, attached_saved = 0;    // how far attach() came
-  SharedWeights shared;
-};
 
 namespace {
 
@@ -72,6 +62,11 @@ std::string closest_targets(const TargetModules& targets, const std::vector<std:
 }
 
 [[noreturn]] void throw_no_match(const SharedFields& fields, const Matches& matches) {
+  if (fields.target_modules->absent() && fields.target_parameters && *fields.target_parameters) {
+    throw NoMatchError("target_parameters: " + join_names(**fields.target_parameters) +
+                       " matched nothing: expected endings of parameters' names, got none that a "
+                       "parameter has.");
+  }
   if (matches.unmatched.empty() && !matches.excluded.empty()) {
     throw NoMatchError(
         "target_modules: all modules were excluded: expected at least one module to adapt, got "
@@ -150,14 +145,62 @@ void settle_fan_in(const SharedFields& fields, const Site& site) {
   *fields.fan_in_fan_out = transposed;
 }
 
-// Half-precision adapters train badly: they are kept in float32 unless that is switched off.
-at::ScalarType adapter_dtype(at::ScalarType base, bool autocast) {
-  if (!at::isFloatingType(base) && !at::isComplexType(base)) return at::kFloat;
-  const bool narrow = at::isReducedFloatingType(base);
-  return autocast && narrow ? at::kFloat : base;
+// Writes the new values of base weights and returns the former ones, one weight after the other, so
+// that no third copy is needed.
+std::vector<std::pair<at::Tensor, at::Tensor>> change_base(
+    std::vector<std::pair<at::Tensor, BaseChange>>& changes) {
+  at::NoGradGuard no_grad;
+  std::vector<std::pair<at::Tensor, at::Tensor>> former;
+  for (auto& [weight, change] : changes) {
+    if (change.weight.defined()) {
+      const at::Tensor bytes = base(weight).detach();
+      former.emplace_back(weight, bytes.clone());
+      bytes.copy_(change.weight);
+      change.weight.reset();
+    }
+    if (change.done) change.done();
+  }
+  return former;
+}
+
+bool names_parameters(const SharedFields& fields) {
+  return fields.target_parameters && *fields.target_parameters &&
+         !(*fields.target_parameters)->empty();
+}
+
+void check_parameter_targets(const SharedFields& fields, const Tuner::Configs& others) {
+  if (!names_parameters(fields)) return;
+  const auto sorted = [](std::vector<std::string> names) {
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  const auto mine = sorted(**fields.target_parameters);
+  for (const auto& [name, other] : others) {
+    const SharedFields theirs = other.shared();
+    if (!names_parameters(theirs) || sorted(**theirs.target_parameters) == mine) continue;
+    throw ConfigError("target_parameters: expected the same parameters as adapter '" + name +
+                      "' has, which are " + join_names(**theirs.target_parameters) + ", got " +
+                      join_names(mine) + ". Their places in the file depend on each other.");
+  }
+}
+
+void warn_of_unmatched(const SharedFields& fields, bool modules, bool parameters) {
+  if (fields.target_modules->truthy() && !modules) {
+    warn("target_modules=" + fields.target_modules->text() +
+         " were set but no module was matched.");
+  } else if (names_parameters(fields) && !parameters) {
+    warn("target_parameters=" + join_names(**fields.target_parameters) +
+         " were set but no parameter was matched.");
+  }
 }
 
 }  // namespace
+
+at::ScalarType adapter_dtype(at::ScalarType base, const InjectOptions& options) {
+  if (!at::isFloatingType(base) && !at::isComplexType(base)) return at::kFloat;
+  const bool narrow = at::isReducedFloatingType(base);
+  return options.autocast_adapter_dtype && narrow ? at::kFloat : base;
+}
 
 void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOptions& options) {
   check_adapter_name(adapter);
@@ -193,6 +236,7 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
   }
   last_injection_ = {
       .adapter = adapter, .first = first, .sites = attachments_.size(), .saved = saved_.size()};
+  last_injection_.changed = change_base(plan.changes);
   configs_.emplace_back(adapter, std::move(config));
   if (first) last_injection_.frozen = freeze_base();
   for (Attachment& attachment : plan.created) attachments_.push_back(std::move(attachment));
@@ -223,19 +267,32 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
             .targeted = {},
             .shared = SharedWeights(modules)};
   SharedFields fields = config.shared();
-  warn_of_tied_weights(fields, facts_);
-  resolve_targets(fields, modules, facts_, method_.default_targets);
+  check_parameter_targets(fields, configs_);
+  const bool by_default = method_.default_targets && method_.default_targets(facts_.model_type);
+  const bool parameters_alone =
+      fields.target_modules->absent() && names_parameters(fields) && !by_default;
+  if (!parameters_alone) {
+    warn_of_tied_weights(fields, facts_);
+    resolve_targets(fields, modules, facts_, method_.default_targets);
+  }
   const bool dummy = fields.target_modules->is_pattern() &&
                      fields.target_modules->pattern() == kDummyTargetModules;
-  const Matches matches = dummy ? Matches{} : match_modules(fields, modules);
-  if (matches.targeted.empty() && !dummy) throw_no_match(fields, matches);
+  const bool matching = !dummy && !parameters_alone;
+  const Matches matches = matching ? match_modules(fields, modules) : Matches{};
   if (fields.exclude_modules && fields.exclude_modules->truthy() && matches.excluded.empty()) {
     warn("You have passed exclude_modules=" + fields.exclude_modules->text() +
          " but no modules were excluded. Please check that exclude_modules was set correctly.");
   }
   try {
     plan_sites(plan, matches.targeted, adapter, config, options);
+    plan_parameters(plan, modules, adapter, config, options);
+    if (plan.targeted.empty() && !dummy) throw_no_match(fields, matches);
+    if (!dummy) {
+      warn_of_unmatched(fields, !matches.targeted.empty(),
+                        plan.targeted.size() > matches.targeted.size());
+    }
     plan_saved(plan, tree_.modules_with_duplicates(), adapter, fields);
+    plan_tokens(plan, modules, adapter, config, options);
   } catch (...) {
     roll_back(plan, adapter);
     throw;
@@ -248,9 +305,6 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
 void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
                        const std::string& adapter, PeftConfig& config,
                        const InjectOptions& options) {
-  const auto dtype_at = [&](const Site& site) {
-    return adapter_dtype(site.dtype, options.autocast_adapter_dtype);
-  };
   for (const ModuleEntry& module : targeted) {
     plan.targeted.push_back(module.name);
     bool known = false;
@@ -259,21 +313,34 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
       const bool belongs =
           site.module_name == module.name ||
           (site.kind == SiteKind::kAttentionOutput && parent_name(site.module_name) == module.name);
-      if (!belongs) continue;
+      if (!belongs || site.by_parameter || attachment.beside) continue;
       known = true;
       if (attachment.layer->has(adapter)) continue;
-      attachment.layer->add(adapter, config, dtype_at(site));
+      attachment.layer->add(adapter, config, adapter_dtype(site.dtype, options));
       plan.extended.push_back(attachment.layer.get());
+      initialise(plan, *attachment.layer, adapter, config, attachment.found.weight);
     }
     if (known) continue;
     const bool* fan_in = config.shared().fan_in_fan_out;
     for (FoundSite& found : sites_of(module, fan_in != nullptr && *fan_in)) {
       settle_fan_in(config.shared(), found.site);
       const auto layer = method_.make_layer(found.site);
-      layer->add(adapter, config, dtype_at(found.site));
+      layer->add(adapter, config, adapter_dtype(found.site.dtype, options));
+      initialise(plan, *layer, adapter, config, found.weight);
       plan.created.push_back({.found = std::move(found), .layer = layer});
     }
   }
+}
+
+void Tuner::initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,
+                       const PeftConfig& config, const at::Tensor& weight) const {
+  BaseChange change = layer.initialise(adapter, config, base(weight).detach());
+  if (change.weight.defined() && merged()) {
+    throw ConfigError("adapter '" + adapter +
+                      "': it begins with a part of the base weights: expected weights without "
+                      "adapters, got merged ones. Call unmerge_adapter() first.");
+  }
+  if (change.weight.defined() || change.done) plan.changes.emplace_back(weight, std::move(change));
 }
 
 void Tuner::plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules,
@@ -308,6 +375,10 @@ void Tuner::take_back_injection() {
   for (size_t i = last.saved; i < saved_.size(); ++i) detach_saved(*saved_[i]);
   attachments_.erase(attachments_.begin() + static_cast<ptrdiff_t>(last.sites), attachments_.end());
   saved_.erase(saved_.begin() + static_cast<ptrdiff_t>(last.saved), saved_.end());
+  for (const auto& [weight, former] : last.changed) {
+    at::NoGradGuard no_grad;
+    base(weight).detach().copy_(former);
+  }
   if (last.first) {
     freeze_base();  // biases that the adapter let learn
     started_ = false;
@@ -320,8 +391,11 @@ void Tuner::attach(Plan& plan) {
     const FoundSite& found = attachment.found;
     ++plan.attached_sites;
     attachment.layer->slots().attach(tree_.home(found.module));
+    const bool for_all = attachment.beside && plan.tokens_for_head &&
+                         found.site.module_name == facts_.input_embedding;
     tag(found.weight, attachment.layer,
-        plan.shared.kinds(found.weight, found.module.name, call_kind(found.site.kind)));
+        for_all ? all_call_kinds()
+                : plan.shared.kinds(found.weight, found.module.name, call_kind(found.site.kind)));
   }
   for (auto& saved : plan.saved) {
     ++plan.attached_saved;

@@ -59,6 +59,10 @@ class AdapterLayer {
   /// in a floating type that adds to it: what any reader sees is `weight + delta(weight)`.
   virtual at::Tensor delta(const at::Tensor& weight) const = 0;
 
+  /// The weight as any reader sees it, where that is not made of delta() (values are replaced
+  /// rather than added to) or is sooner made in one piece; undefined: `weight + delta(weight)`.
+  virtual at::Tensor replaced(const at::Tensor& weight) const;
+
   /// x Wᵀ + b with adapters.  x [..., I], weight [O, I], bias [O] -> [..., O].
   virtual at::Tensor linear(const at::Tensor& x, const at::Tensor& weight,
                             const std::optional<at::Tensor>& bias) const = 0;
@@ -75,5 +79,7 @@ class AdapterLayer {
                                  const std::optional<at::Tensor>& bias,
                                  const ConvolutionCall& call) const = 0;
 };
+
+inline at::Tensor AdapterLayer::replaced(const at::Tensor&) const { return {}; }
 
 }  // namespace peft

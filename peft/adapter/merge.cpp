@@ -31,19 +31,44 @@ std::vector<std::string> to_merge(const TunerLayer& layer, const std::vector<std
   return names;
 }
 
-void check_mergeable(const Attachment& attachment, const std::string& adapter) {
-  const std::string obstacle = attachment.layer->merge_obstacle(adapter);
-  if (obstacle.empty()) return;
-  throw UnsupportedError("merge: " + attachment.found.site.full_name() + ": " + obstacle +
-                         ". Keep the adapter as it is, unmerged.");
+void check_mergeable(const Attachment& attachment, const std::vector<std::string>& adapters) {
+  const TunerLayer& layer = *attachment.layer;
+  std::vector<std::string> before = layer.merged_adapters();
+  for (const std::string& adapter : adapters) {
+    const std::string obstacle = layer.merge_obstacle(adapter);
+    if (!obstacle.empty()) {
+      throw UnsupportedError("merge: " + layer.parameter_name() + ": " + obstacle +
+                             ". Keep the adapter as it is, unmerged.");
+    }
+    const std::string conflict = layer.merge_conflict(adapter, before);
+    if (!conflict.empty()) {
+      throw ConfigError("merge: " + layer.parameter_name() + ": " + conflict +
+                        ". Merge one of them alone.");
+    }
+    before.push_back(adapter);
+  }
+}
+
+// Writes one adapter into a weight. `original`: the weight without any.
+void fold_in(const TunerLayer& layer, const std::string& adapter, at::Tensor& weight,
+             const at::Tensor& original, bool round_first) {
+  const at::Tensor whole = layer.weight_after(adapter, weight);
+  if (whole.defined()) {
+    weight.copy_(whole);
+    return;
+  }
+  const at::Tensor delta = layer.delta_after(adapter, weight, original);
+  weight.add_(round_first ? delta.to(weight.scalar_type()) : delta);
 }
 
 // What safe merging promises: nothing is written before every result was seen to be finite.
 void check_finite(const Attachment& attachment, const std::vector<std::string>& adapters) {
   const std::string& name = attachment.layer->parameter_name();
   at::Tensor weight = base(attachment.found.weight).detach().clone();
+  const at::Tensor original =
+      attachment.original_weight.defined() ? attachment.original_weight : weight.clone();
   for (const std::string& adapter : adapters) {
-    weight.add_(attachment.layer->delta_of(adapter, weight).to(weight.scalar_type()));
+    fold_in(*attachment.layer, adapter, weight, original, true);
     if (!is_finite(weight)) throw_not_finite(adapter, name);
     const at::Tensor bias = attachment.layer->bias_delta_of(adapter);
     if (bias.defined() && !is_finite(base(attachment.found.bias) + bias)) {
@@ -69,8 +94,8 @@ void apply(Attachment& attachment, const std::vector<std::string>& adapters, boo
     if (bias.defined()) attachment.original_bias = bias.clone();
   }
   for (const std::string& adapter : adapters) {
-    const at::Tensor delta = layer.delta_of(adapter, weight);
-    weight.add_(safe || rounds_first(layer.site()) ? delta.to(weight.scalar_type()) : delta);
+    fold_in(layer, adapter, weight, attachment.original_weight,
+            safe || rounds_first(layer.site()));
     const at::Tensor bias_delta = layer.bias_delta_of(adapter);
     if (bias_delta.defined()) bias.add_(bias_delta);
     layer.merged_adapters().push_back(adapter);
@@ -89,7 +114,7 @@ void Tuner::merge(const std::vector<std::string>& adapters, bool safe) {
     const auto& merged = attachment.layer->merged_adapters();
     if (!merged.empty()) already = merged;
     if (!merged.empty() && !names.empty()) additional = names;
-    for (const std::string& adapter : names) check_mergeable(attachment, adapter);
+    check_mergeable(attachment, names);
     if (safe) check_finite(attachment, names);
   }
   if (!additional.empty()) {

@@ -60,7 +60,7 @@ std::vector<CallKind> SharedWeights::kinds(const at::Tensor& weight, const std::
                                            CallKind own) const {
   const auto owners = find(weight);
   if (owners.size() < 2) {
-    return {CallKind::kProduct, CallKind::kLookup, CallKind::kConvolution, CallKind::kOther};
+    return all_call_kinds();
   }
   for (const Owner* owner : owners) {
     if (owner->module == module || owner->kind != own) continue;
@@ -82,6 +82,10 @@ bool give_own_weight(const ModuleEntry& module, const std::string& parameter,
   }
   return replace_weight<torch::nn::LinearImpl>(*module.native, weight, write) ||
          replace_weight<torch::nn::EmbeddingImpl>(*module.native, weight, write);
+}
+
+std::vector<CallKind> all_call_kinds() {
+  return {CallKind::kProduct, CallKind::kLookup, CallKind::kConvolution, CallKind::kOther};
 }
 
 CallKind call_kind(SiteKind kind) {

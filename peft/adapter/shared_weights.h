@@ -45,6 +45,9 @@ class SharedWeights {
 bool give_own_weight(const ModuleEntry& module, const std::string& parameter,
                      const at::Tensor& weight, bool write = true);
 
+/// Every kind of call.
+std::vector<CallKind> all_call_kinds();
+
 /// The kind of call that a module makes with its weight.
 CallKind call_kind(SiteKind kind);
 

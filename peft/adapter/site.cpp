@@ -6,6 +6,8 @@
 #include <torch/nn/modules/linear.h>
 #include <torch/script.h>
 
+#include <algorithm>
+
 #include "peft/base/error.h"
 #include "peft/tensor/module_kind.h"
 
@@ -122,6 +124,10 @@ void set_features(Site& site) {
       site.out_features = shape[0];
       site.in_features = shape[1] * site.groups;
       break;
+    case SiteKind::kExperts:
+      site.out_features = shape[site.experts_transposed ? 2 : 1];
+      site.in_features = shape[site.experts_transposed ? 1 : 2];
+      break;
   }
 }
 
@@ -195,6 +201,73 @@ std::vector<FoundSite> sites_of(const ModuleEntry& module, bool fan_in_fan_out) 
   if (!kind) throw_unsupported_module(module);
   if (*kind == SiteKind::kAttentionInput) return attention_sites(module);
   return {make_site(module, "weight", *kind)};
+}
+
+namespace {
+
+// As the experts of Hugging Face's models say it: an attribute of the module.
+bool has_transposed_experts(const ModuleEntry& module) {
+  if (module.native) {
+    const auto* declared = dynamic_cast<const DeclaresTransposedExperts*>(module.native.get());
+    return declared != nullptr && declared->is_transposed();
+  }
+  constexpr const char* kName = "is_transposed";
+  const auto type = module.script->type();
+  if (const auto index = type->findConstantSlot(kName)) return type->getConstant(*index).toBool();
+  return module.script->hasattr(kName) && module.script->attr(kName).toBool();
+}
+
+FoundSite parameter_site(const ModuleEntry& module, const std::string& name,
+                         const at::Tensor& weight) {
+  const std::string full = join_name(module.name, name);
+  if (module.name.empty()) {
+    throw ConfigError("target_parameters: '" + full +
+                      "' is a parameter of the top-level module: expected one of a module below "
+                      "it. Put the parameter into a module of its own.");
+  }
+  if (weight.dim() != 2 && weight.dim() != 3) {
+    throw ConfigError("target_parameters: '" + full + "': expected 2 or 3 dimensions, got " +
+                      std::to_string(weight.dim()) + ". Take it out of target_parameters.");
+  }
+  FoundSite found{.site = {}, .module = module, .weight = weight, .bias = {}};
+  Site& site = found.site;
+  site.module_name = module.name;
+  site.parameter_name = name;
+  site.module_class = class_name(module);
+  site.kind = weight.dim() == 2 ? SiteKind::kLinear : SiteKind::kExperts;
+  site.weight_shape = weight.sizes().vec();
+  site.dtype = weight.scalar_type();
+  site.device = weight.device();
+  site.by_parameter = true;
+  site.experts_transposed = weight.dim() == 3 && has_transposed_experts(module);
+  set_features(site);
+  return found;
+}
+
+bool ends_in_one_of(const std::string& name, const std::vector<std::string>& endings) {
+  return std::any_of(endings.begin(), endings.end(), [&](const std::string& ending) {
+    return name == ending || name.ends_with("." + ending);
+  });
+}
+
+}  // namespace
+
+std::vector<FoundSite> parameter_sites(const std::vector<ModuleEntry>& modules,
+                                       const std::vector<std::string>& names) {
+  std::vector<FoundSite> sites;
+  for (const ModuleEntry& module : modules) {
+    const size_t first = sites.size();
+    for (const auto& [name, tensor] : own_parameters(module)) {
+      if (!ends_in_one_of(module.name + "." + name, names)) continue;
+      sites.push_back(parameter_site(module, name, tensor));
+    }
+    std::string path;
+    for (size_t i = sites.size(); i > first; --i) {
+      sites[i - 1].site.slot_path = path;
+      path = join_name(path, "base_layer");
+    }
+  }
+  return sites;
 }
 
 bool is_linear(const ModuleEntry& module) {

@@ -18,6 +18,7 @@ enum class SiteKind {
   kConvolution,       // weight [O, I / groups, *kernel]
   kAttentionInput,    // in_proj_weight [3 E, E] of a MultiheadAttention
   kAttentionOutput,   // out_proj.weight [E, E] of a MultiheadAttention
+  kExperts,           // a stack of matrices, one an expert: [E, O, I], or [E, I, O]
 };
 
 /// A place in the model that an adapter is put on: facts only, no tensor, so that whoever rides on
@@ -33,6 +34,12 @@ struct Site {
   int64_t in_features = 0, out_features = 0;
   int64_t groups = 1;  // of a convolution
   bool has_bias = false;
+  /// Named by target_parameters: the parameter alone is known, not the calls that read it. A matrix
+  /// is then [O, I].
+  bool by_parameter = false;
+  bool experts_transposed = false;  // the matrices of kExperts are [I, O]
+  /// Where below the module the adapters' parameters hang; empty: in the module itself.
+  std::string slot_path = {};
 
   std::string full_name() const { return join_name(module_name, parameter_name); }
 };
@@ -54,6 +61,15 @@ struct FoundSite {
 /// attention with other widths of key and value and for a frozen scripted module.
 /// Source: dispatch_default in peft/tuners/lora/layer.py.
 std::vector<FoundSite> sites_of(const ModuleEntry& module, bool fan_in_fan_out = false);
+
+/// The parameters that end in one of `names`, part of name by part of name, in the order of the tree:
+/// matrices and stacks of matrices. Those of one module lie in each other as Python's wrappers do:
+/// the last one hangs in the module itself, the others in `base_layer` below it.
+///
+/// Throws: ConfigError for a parameter of another number of dimensions, and for one of the root.
+/// Source: BaseTuner._inject_parameters and lora.ParamWrapper in peft 0.21.2.
+std::vector<FoundSite> parameter_sites(const std::vector<ModuleEntry>& modules,
+                                       const std::vector<std::string>& names);
 
 /// True for modules that "all-linear" means: nn.Linear and transposed linear layers.
 bool is_linear(const ModuleEntry& module);

@@ -4,8 +4,18 @@
 
 #include "peft/adapter/tag.h"
 #include "peft/base/error.h"
+#include "peft/base/text.h"
 
 namespace peft {
+namespace {
+
+[[noreturn]] void throw_taken(const torch::nn::Module& home, const std::string& name) {
+  throw ConfigError("module of type " + home.name() + ": the name '" + name +
+                    "' is taken: expected it to be free for the adapter's parameters, got a "
+                    "member of the module. Rename that member, or do not target the module.");
+}
+
+}  // namespace
 
 void SlotModule::put(const std::string& name, const at::Tensor& tensor, bool is_buffer) {
   if (is_buffer) {
@@ -15,8 +25,9 @@ void SlotModule::put(const std::string& name, const at::Tensor& tensor, bool is_
   }
 }
 
-void SlotModule::erase_parameter(const std::string& name) {
+void SlotModule::erase(const std::string& name) {
   if (parameters_.contains(name)) parameters_.erase(name);
+  if (buffers_.contains(name)) buffers_.erase(name);
 }
 
 std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
@@ -33,13 +44,27 @@ std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
 }
 
 at::Tensor AdapterSlots::add(const std::string& slot_name, const std::string& adapter,
-                             const std::string& name, const at::Tensor& value) {
-  if (!name.empty()) return add_tree(slot_name, adapter, name, value, false);
+                             const std::string& name, const at::Tensor& value,
+                             FileName file_name) {
+  if (!name.empty()) {
+    const at::Tensor leaf = add_tree(slot_name, adapter, name, value, false);
+    entries_.back().file_name = file_name;
+    return leaf;
+  }
   at::Tensor leaf = value.detach().requires_grad_(true);
   slot(slot_name)->put(adapter, leaf);
   mark_as_adapter_parameter(leaf);
-  entries_.push_back({slot_name, adapter, "", leaf, false});
+  entries_.push_back({slot_name, adapter, "", leaf, false, file_name});
   return leaf;
+}
+
+at::Tensor AdapterSlots::add_buffer(const std::string& slot_name, const std::string& adapter,
+                                    const at::Tensor& value) {
+  const at::Tensor buffer = value.detach();
+  slot(slot_name)->put(adapter, buffer, true);
+  mark_as_adapter_parameter(buffer);
+  entries_.push_back({slot_name, adapter, "", buffer, true});
+  return buffer;
 }
 
 at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::string& adapter,
@@ -64,13 +89,13 @@ at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::strin
   if (!is_buffer && (leaf.is_floating_point() || leaf.is_complex())) leaf.requires_grad_(true);
   std::dynamic_pointer_cast<SlotModule>(node)->put(path, leaf, is_buffer);
   mark_as_adapter_parameter(leaf);
-  entries_.push_back({slot_name, adapter, dotted_name, leaf, is_buffer});
+  entries_.push_back({slot_name, adapter, dotted_name, leaf, is_buffer, FileName::kFull});
   return leaf;
 }
 
 void AdapterSlots::remove(const std::string& adapter) {
   for (const auto& [name, module] : slots_) {
-    module->erase_parameter(adapter);
+    module->erase(adapter);
     const auto children = module->named_children();
     if (children.contains(adapter)) module->unregister_module(adapter);
   }
@@ -86,18 +111,58 @@ void AdapterSlots::remove(const std::string& adapter) {
   std::erase_if(slots_, unused);
 }
 
-void AdapterSlots::attach(const std::shared_ptr<torch::nn::Module>& home) {
-  if (const auto former = home_.lock()) {
-    for (const auto& [name, module] : slots_) former->unregister_module(name);
+void AdapterSlots::detach() {
+  auto node = home_.lock();
+  if (!node) return;
+  for (const auto& [name, module] : slots_) {
+    if (node->named_children().contains(name)) node->unregister_module(name);
   }
   home_.reset();
-  if (!home) return;
-  check_free(*home);
-  for (const auto& [name, module] : slots_) {
-    module->train(home->is_training());
-    home->register_module(name, module);
+  // Nodes of the path that nothing hangs in any more leave the tree, the innermost first.
+  for (auto parent = way_.rbegin(); parent != way_.rend(); ++parent) {
+    const auto owner = parent->lock();
+    if (!owner || !node->named_children().is_empty()) break;
+    owner->unregister_module(node->name());
+    node = owner;
   }
-  home_ = home;
+  way_.clear();
+}
+
+// The node of the path below `owner`: one that is there already, or a new one.
+std::shared_ptr<torch::nn::Module> AdapterSlots::step_into(
+    const std::shared_ptr<torch::nn::Module>& owner, const std::string& part) {
+  const auto children = owner->named_children();
+  if (const auto* found = children.find(part)) {
+    if (std::dynamic_pointer_cast<SlotModule>(*found)) return *found;
+    throw_taken(*owner, part);
+  }
+  auto node = std::make_shared<SlotModule>(part);
+  node->train(owner->is_training());
+  return owner->register_module(part, node);
+}
+
+void AdapterSlots::attach(const std::shared_ptr<torch::nn::Module>& owner) {
+  detach();
+  if (!owner) return;
+  auto node = owner;
+  const auto parts = path_.empty() ? std::vector<std::string>{} : split(path_, '.');
+  for (const std::string& part : parts) {
+    const auto next = step_into(node, part);
+    way_.push_back(node);
+    node = next;
+  }
+  home_ = node;
+  try {
+    check_free(*node);
+  } catch (...) {
+    home_.reset();
+    way_.clear();
+    throw;
+  }
+  for (const auto& [name, module] : slots_) {
+    module->train(node->is_training());
+    node->register_module(name, module);
+  }
 }
 
 void AdapterSlots::check_free(const torch::nn::Module& home) const {
@@ -105,10 +170,7 @@ void AdapterSlots::check_free(const torch::nn::Module& home) const {
     const bool taken = home.named_children().contains(name) ||
                        home.named_parameters(false).contains(name) ||
                        home.named_buffers(false).contains(name);
-    if (!taken) continue;
-    throw ConfigError("module of type " + home.name() + ": the name '" + name +
-                      "' is taken: expected it to be free for the adapter's parameters, got a "
-                      "member of the module. Rename that member, or do not target the module.");
+    if (taken) throw_taken(home, name);
   }
 }
 
@@ -117,7 +179,10 @@ std::vector<SlotTensor> AdapterSlots::tensors(const std::string& adapter) const 
   for (const Entry& entry : entries_) {
     if (entry.adapter != adapter) continue;
     const std::string tail = entry.name.empty() ? "" : "." + entry.name;
-    found.push_back({entry.slot + "." + adapter + tail, entry.slot + tail, entry.tensor});
+    const std::string path = path_.empty() ? "" : path_ + ".";
+    const std::string file_tail = entry.file_name == FileName::kSlot ? "" : tail;
+    found.push_back({path + entry.slot + "." + adapter + tail, path + entry.slot + file_tail,
+                     entry.tensor});
   }
   return found;
 }

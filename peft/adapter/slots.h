@@ -16,8 +16,11 @@ class SlotModule : public torch::nn::Module {
   using torch::nn::Module::Module;
   /// Registers or replaces a parameter or buffer.
   void put(const std::string& name, const at::Tensor& tensor, bool is_buffer = false);
-  void erase_parameter(const std::string& name);
+  void erase(const std::string& name);
 };
+
+/// How a tensor is called in a file: by slot and name, or by the slot alone.
+enum class FileName { kFull, kSlot };
 
 /// One tensor of an adapter at a site.
 struct SlotTensor {
@@ -30,10 +33,19 @@ struct SlotTensor {
 /// entry an adapter, which is a parameter itself or holds named ones.
 class AdapterSlots {
  public:
+  AdapterSlots() = default;
+  /// The slots hang below `path` ("token_adapter", "base_layer.base_layer") in the module, in nodes
+  /// that come and go with them. Several AdapterSlots of one module may share nodes.
+  explicit AdapterSlots(std::string path) : path_(std::move(path)) {}
+
   /// Adds `<slot>.<adapter>.<name>`, or `<slot>.<adapter>` where `name` is empty, and returns the
   /// leaf that is registered.
   at::Tensor add(const std::string& slot, const std::string& adapter, const std::string& name,
-                 const at::Tensor& value);
+                 const at::Tensor& value, FileName file_name = FileName::kFull);
+
+  /// Adds a buffer `<slot>.<adapter>` and returns it.
+  at::Tensor add_buffer(const std::string& slot, const std::string& adapter,
+                        const at::Tensor& value);
 
   /// Adds `<slot>.<adapter>.<dotted name>`, for the copies of whole modules.
   at::Tensor add_tree(const std::string& slot, const std::string& adapter,
@@ -58,13 +70,19 @@ class AdapterSlots {
     std::string slot, adapter, name;
     at::Tensor tensor;
     bool is_buffer;
+    FileName file_name = FileName::kFull;
   };
   std::shared_ptr<SlotModule> slot(const std::string& name);
   void check_free(const torch::nn::Module& home) const;
+  void detach();
+  static std::shared_ptr<torch::nn::Module> step_into(
+      const std::shared_ptr<torch::nn::Module>& owner, const std::string& part);
 
+  std::string path_;
   std::vector<std::pair<std::string, std::shared_ptr<SlotModule>>> slots_;
   std::vector<Entry> entries_;
-  std::weak_ptr<torch::nn::Module> home_;
+  std::vector<std::weak_ptr<torch::nn::Module>> way_;  // from the module to home_, which is left out
+  std::weak_ptr<torch::nn::Module> home_;              // that the slots hang in
 };
 
 /// Throws ConfigError where the name cannot be a part of a parameter's name: empty or with a dot.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 #include <unordered_set>
 
 #include "peft/adapter/matching.h"
@@ -29,7 +30,9 @@ class Tuner::FileNames {
  public:
   explicit FileNames(const Tuner& tuner) {
     for (const Attachment& attachment : tuner.attachments_) {
-      targeted_.insert(attachment.found.site.module_name);
+      const std::string& name = attachment.found.site.module_name;
+      if (!attachment.beside) targeted_.insert(name);
+      wrappers_[name] += attachment.beside ? ".token_adapter.base_layer" : ".base_layer";
     }
     for (const auto& saved : tuner.saved_) saved_.insert(saved->module().name);
   }
@@ -40,7 +43,7 @@ class Tuner::FileNames {
     for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
       file.append(name, begin, dot - begin);
       const std::string path = name.substr(0, dot);
-      if (targeted_.contains(path)) file += ".base_layer";
+      if (const auto found = wrappers_.find(path); found != wrappers_.end()) file += found->second;
       if (saved_.contains(path)) file += ".original_module";
       file += '.';
       begin = dot + 1;
@@ -52,6 +55,7 @@ class Tuner::FileNames {
 
  private:
   std::unordered_set<std::string> targeted_, saved_;
+  std::unordered_map<std::string, std::string> wrappers_;  // what Python puts around a module
 };
 
 std::vector<std::pair<std::string, at::Tensor>> Tuner::adapter_tensors(
@@ -91,10 +95,13 @@ std::vector<std::pair<std::string, at::Tensor>> Tuner::bias_state(const PeftConf
 void Tuner::add_embedding_state(const PeftConfig& config, StateDict& state) const {
   const TargetModules* targets = config.shared().target_modules;
   if (targets == nullptr || targets->absent()) return;
+  // Whoever trains some rows does not want all of them in the file.
+  const Json* tokens = config.shared().trainable_token_indices;
+  if (tokens != nullptr && !tokens->is_null()) return;
   bool targeted = false;
   for (const Attachment& attachment : attachments_) {
     const std::string& name = attachment.found.site.module_name;
-    if (!is_embedding_name(name)) continue;
+    if (!is_embedding_name(name) || attachment.beside) continue;
     const auto& names = targets->is_list() ? targets->names() : std::vector<std::string>{};
     targeted |= targets->is_pattern() ||
                 std::find(names.begin(), names.end(), last_part(name)) != names.end();

@@ -67,6 +67,7 @@ void check_readable(const AdapterLayer& layer, const at::Tensor& weight, std::st
 at::Tensor changed_weight(const AdapterLayer& layer, const at::Tensor& whole, std::string_view op) {
   check_readable(layer, whole, op);
   auto weight = plain(whole);
+  if (auto replaced = layer.replaced(weight); replaced.defined()) return replaced;
   auto delta = layer.delta(weight);
   if (delta.sizes() != weight.sizes()) {
     throw MismatchError(std::string(op) + " on '" + layer.parameter_name() +

@@ -33,8 +33,9 @@ bool Tuner::has(const std::string& adapter) const {
 
 std::vector<std::string> Tuner::targeted_modules() const {
   std::vector<std::string> names;
-  for (const Attachment& attachment : attachments_)
-    names.push_back(attachment.found.site.module_name);
+  for (const Attachment& attachment : attachments_) {
+    if (!attachment.beside) names.push_back(attachment.found.site.module_name);
+  }
   return names;
 }
 
@@ -73,6 +74,17 @@ void Tuner::mark_biases() {
 
 void Tuner::set_active(const std::vector<std::string>& adapters, bool inference_mode) {
   for (const std::string& adapter : adapters) config(adapter);
+  for (const Attachment& attachment : attachments_) {
+    if (!attachment.beside) continue;
+    std::vector<std::string> here;
+    for (const std::string& adapter : adapters) {
+      if (attachment.layer->has(adapter)) here.push_back(adapter);
+    }
+    if (here.size() < 2) continue;
+    throw ConfigError("set_adapter: trainable_token_indices of '" +
+                      attachment.found.site.module_name +
+                      "': expected one active adapter at a time, got " + join_names(here) + ".");
+  }
   for (const auto& saved : saved_) {
     std::vector<std::string> here;
     for (const std::string& adapter : adapters) {

@@ -33,6 +33,7 @@ struct LoadResult {
 struct Attachment {
   FoundSite found;
   std::shared_ptr<TunerLayer> layer;
+  bool beside = false;  // of trainable_token_indices: not one of the method's own
   at::Tensor original_weight = {}, original_bias = {};
 };
 
@@ -115,19 +116,27 @@ class Tuner {
   std::vector<std::string> targeted_modules() const;
 
  private:
-  struct Plan;
+  struct Plan;  // injection_plan.h
   class FileNames;
   struct Injection {
     std::string adapter = {};  // empty: none, or it was taken back
     bool first = false;
     size_t sites = 0, saved = 0;          // how many there were before
     std::vector<at::Tensor> frozen = {};  // parameters of the base that it froze
+    std::vector<std::pair<at::Tensor, at::Tensor>> changed = {};  // base weights and former values
   };
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
+  void plan_parameters(Plan& plan, const std::vector<ModuleEntry>& modules,
+                       const std::string& adapter, PeftConfig& config,
+                       const InjectOptions& options);
+  void plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
+                   PeftConfig& config, const InjectOptions& options);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
+  void initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,
+                  const PeftConfig& config, const at::Tensor& weight) const;
   void attach(Plan& plan);
   void roll_back(Plan& plan, const std::string& adapter);
   void attach_saved(SavedModule& saved, const SharedWeights& shared);

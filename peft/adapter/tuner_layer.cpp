@@ -4,6 +4,23 @@
 
 namespace peft {
 
+BaseChange TunerLayer::initialise(const std::string&, const PeftConfig&, const at::Tensor&) {
+  return {};
+}
+
+bool TunerLayer::builds_on_others(const std::string&) const { return false; }
+
+at::Tensor TunerLayer::delta_after(const std::string& adapter, const at::Tensor&,
+                                   const at::Tensor& base) const {
+  return delta_of(adapter, base);
+}
+
+at::Tensor TunerLayer::weight_after(const std::string&, const at::Tensor&) const { return {}; }
+
+std::string TunerLayer::merge_conflict(const std::string&, const std::vector<std::string>&) const {
+  return {};
+}
+
 at::Tensor TunerLayer::bias_delta_of(const std::string&) const { return {}; }
 
 std::string TunerLayer::merge_obstacle(const std::string&) const { return {}; }
@@ -29,7 +46,9 @@ bool TunerLayer::trainable() const {
 at::Tensor TunerLayer::delta(const at::Tensor& weight) const {
   at::Tensor sum;
   for (const std::string& adapter : present_) {
-    const at::Tensor one = delta_of(adapter, weight);
+    const bool builds = sum.defined() && builds_on_others(adapter);
+    const at::Tensor one =
+        builds ? delta_after(adapter, weight + sum, weight) : delta_of(adapter, weight);
     sum = sum.defined() ? sum + one : one;
   }
   return sum;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,13 +13,20 @@
 
 namespace peft {
 
+/// What a new adapter asks of the base weight.
+struct BaseChange {
+  at::Tensor weight = {};           // the weight's new values; undefined: it stays as it is
+  std::function<void()> done = {};  // to be called once the adapter is in the model; may be empty
+};
+
 /// What the adapters of one method do at one site, and the book-keeping that all methods share:
 /// which adapters there are, which are active, merged or switched off.
 ///
 /// Source: BaseTunerLayer in peft/tuners/tuners_utils.py.
 class TunerLayer : public AdapterLayer {
  public:
-  explicit TunerLayer(Site site) : site_(std::move(site)), parameter_name_(site_.full_name()) {}
+  explicit TunerLayer(Site site)
+      : site_(std::move(site)), parameter_name_(site_.full_name()), slots_(site_.slot_path) {}
 
   const Site& site() const { return site_; }
   AdapterSlots& slots() { return slots_; }
@@ -30,16 +38,34 @@ class TunerLayer : public AdapterLayer {
   /// Throws: ConfigError or UnsupportedError where the config does not fit the site; then nothing
   /// has changed.
   virtual void add(const std::string& adapter, const PeftConfig& config, at::ScalarType dtype) = 0;
+  /// Gives a new adapter, just added, the values that depend on the base weight. Only the adapter
+  /// itself is written; `weight` is the plain base weight.
+  /// Throws: ConfigError where the config does not fit the weight.
+  virtual BaseChange initialise(const std::string& adapter, const PeftConfig& config,
+                                const at::Tensor& weight);
   /// Takes an adapter away; unknown names are ignored.
   virtual void remove(const std::string& adapter) = 0;
   virtual bool has(const std::string& adapter) const = 0;
 
   /// The change of one adapter to the weight, in the weight's shape.
   virtual at::Tensor delta_of(const std::string& adapter, const at::Tensor& weight) const = 0;
+  /// Whether that change depends on what other adapters have made of the weight before, as where
+  /// an adapter scales the whole weight.
+  virtual bool builds_on_others(const std::string& adapter) const;
+  /// The change to a weight that other adapters have changed before; `base` is the weight without
+  /// any. The same as delta_of(adapter, base) unless builds_on_others.
+  virtual at::Tensor delta_after(const std::string& adapter, const at::Tensor& weight,
+                                 const at::Tensor& base) const;
+  /// The whole weight after one adapter, where that replaces values rather than adds to them;
+  /// undefined: it adds delta_after.
+  virtual at::Tensor weight_after(const std::string& adapter, const at::Tensor& weight) const;
   /// The change of one adapter to the bias; undefined: none.
   virtual at::Tensor bias_delta_of(const std::string& adapter) const;
   /// Why an adapter cannot be folded into the weight; empty: it can.
   virtual std::string merge_obstacle(const std::string& adapter) const;
+  /// Why it cannot be folded in after these others; empty: it can.
+  virtual std::string merge_conflict(const std::string& adapter,
+                                     const std::vector<std::string>& before) const;
 
   // What the machinery asks for.
 

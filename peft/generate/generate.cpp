@@ -68,6 +68,7 @@ class Generation {
  private:
   // [B, V] float32, for the token after the last one.
   at::Tensor last_scores(const LanguageModelInput& input) {
+    if (options_.on_rows) options_.on_rows(owners_);
     const auto hidden = model_.hidden_states(input);
     return model_.head(hidden.select(1, hidden.size(1) - 1)).to(at::kFloat);
   }

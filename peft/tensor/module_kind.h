@@ -20,6 +20,14 @@ class DeclaresWeightUse {
   virtual WeightUse weight_use() const = 0;
 };
 
+/// Implemented by module classes whose stacks of matrices, one an expert, are stored as [E, I, O] in
+/// place of [E, O, I]. Source: the attribute is_transposed of transformers' expert modules.
+class DeclaresTransposedExperts {
+ public:
+  virtual ~DeclaresTransposedExperts() = default;
+  virtual bool is_transposed() const = 0;
+};
+
 /// Implemented by module classes that can trade their registered parameter `weight`, which they
 /// share with another module, for one of their own. libtorch's Linear and Embedding need not.
 class AdoptsWeight {

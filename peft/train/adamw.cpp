@@ -43,7 +43,11 @@ bool decays(const std::string& parameter_name) {
 }
 
 AdamW::AdamW(std::vector<TrainParameter> parameters, const AdamWOptions& options)
-    : parameters_(std::move(parameters)), options_(options) {
+    : groups_{{true, 1.0}, {false, 1.0}}, parameters_(std::move(parameters)), options_(options) {
+  for (const auto& parameter : parameters_) {
+    const Group group = group_of(parameter);
+    if (std::find(groups_.begin(), groups_.end(), group) == groups_.end()) groups_.push_back(group);
+  }
   moments_.reserve(parameters_.size());
   for (const auto& parameter : parameters_) {
     moments_.push_back({.exp_avg = at::zeros_like(parameter.tensor.detach()),
@@ -53,15 +57,15 @@ AdamW::AdamW(std::vector<TrainParameter> parameters, const AdamWOptions& options
 }
 
 void AdamW::step(double learning_rate) {
-  step_group(true, learning_rate);
-  step_group(false, learning_rate);
+  for (const Group& group : groups_) step_group(group, learning_rate);
 }
 
-void AdamW::step_group(bool decay, double learning_rate) {
+void AdamW::step_group(const Group& group, double learning_rate) {
+  const auto& [decay, factor] = group;
   std::vector<at::Tensor> parameters, gradients, exp_avgs, exp_avg_sqs, steps;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const at::Tensor& tensor = parameters_[i].tensor;
-    if (parameters_[i].decay != decay || !tensor.grad().defined()) continue;
+    if (group_of(parameters_[i]) != group || !tensor.grad().defined()) continue;
     parameters.push_back(tensor.detach());
     gradients.push_back(tensor.grad().contiguous());
     exp_avgs.push_back(moments_[i].exp_avg);
@@ -71,7 +75,7 @@ void AdamW::step_group(bool decay, double learning_rate) {
   }
   if (parameters.empty()) return;
   at::_fused_adamw_(parameters, gradients, exp_avgs, exp_avg_sqs, /*max_exp_avg_sqs=*/{}, steps,
-                    learning_rate, options_.beta1, options_.beta2,
+                    learning_rate * factor, options_.beta1, options_.beta2,
                     decay ? options_.weight_decay : 0.0, options_.epsilon, /*amsgrad=*/false,
                     /*maximize=*/false);
 }
@@ -93,12 +97,14 @@ NamedTensors AdamW::state() const {
 
 Json AdamW::describe() const {
   Json groups = Json::array();
-  for (const bool decay : {true, false}) {
+  for (const Group& group : groups_) {
     Json names = Json::array();
     for (const auto& parameter : parameters_) {
-      if (parameter.decay == decay) names.push_back(parameter.name);
+      if (group_of(parameter) == group) names.push_back(parameter.name);
     }
-    groups.push_back({{"weight_decay", decay ? options_.weight_decay : 0.0}, {"params", names}});
+    Json described{{"weight_decay", group.first ? options_.weight_decay : 0.0}, {"params", names}};
+    if (group.second != 1.0) described["lr_factor"] = group.second;
+    groups.push_back(std::move(described));
   }
   return {{"optimizer", "adamw_torch"},
           {"betas", {options_.beta1, options_.beta2}},

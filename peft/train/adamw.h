@@ -17,7 +17,8 @@ using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 struct TrainParameter {
   std::string name = {};
   at::Tensor tensor = {};
-  bool decay = true;  // whether weight decay applies
+  bool decay = true;         // whether weight decay applies
+  double rate_factor = 1.0;  // its learning rate over that of the step (LoRA+)
 };
 
 /// Whether the Trainer applies weight decay to a parameter of this name: not to biases and not to
@@ -30,8 +31,8 @@ struct AdamWOptions {
   double weight_decay = 0;
 };
 
-/// AdamW (arXiv:1711.05101) with the results of torch.optim.AdamW. Each of the two groups, with and
-/// without decay, is one fused pass over its parameters.
+/// AdamW (arXiv:1711.05101) with the results of torch.optim.AdamW. Each group, with or without decay
+/// and of one learning rate, is one fused pass over its parameters.
 class AdamW {
  public:
   AdamW(std::vector<TrainParameter> parameters, const AdamWOptions& options);
@@ -58,8 +59,14 @@ class AdamW {
   struct Moments {
     at::Tensor exp_avg, exp_avg_sq, step;
   };
-  void step_group(bool decay, double learning_rate);
+  /// Whether weight decay applies, and the factor of the learning rate.
+  using Group = std::pair<bool, double>;
+  static Group group_of(const TrainParameter& parameter) {
+    return {parameter.decay, parameter.rate_factor};
+  }
+  void step_group(const Group& group, double learning_rate);
 
+  std::vector<Group> groups_;
   std::vector<TrainParameter> parameters_;
   std::vector<Moments> moments_;
   AdamWOptions options_;

@@ -3,9 +3,13 @@
 #include <array>
 #include <string_view>
 
+#include "peft/adapter/trainable_tokens.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/warnings.h"
+#include "peft/methods/lora/variants/alora.h"
+#include "peft/methods/lora/variants/bdlora.h"
+#include "peft/methods/lora/variants/velora.h"
 
 namespace peft {
 namespace {
@@ -97,24 +101,29 @@ void check_variants(const LoraConfig& config) {
   const auto refuse = [](const char* field, const Json& value) {
     if (truthy(value)) throw_unsupported(field, dump_json(value, {.indent = std::nullopt}), "null");
   };
-  if (config.use_dora) throw_unsupported("use_dora", "true", "false");
+  if (config.use_dora && config.lora_bias) {
+    throw_config("lora_bias", "false where use_dora is true", "true");
+  }
+  for (const auto& [field, value] :
+       {std::pair{"velora_config", &config.velora_config}, {"use_bdlora", &config.use_bdlora}}) {
+    if (value->is_null() || value->is_object()) continue;
+    throw_config(field, "an object or null", dump_json(*value, {.indent = std::nullopt}));
+  }
+  if (truthy(config.velora_config)) lora::VeloraConfig::parse(config.velora_config);
+  if (truthy(config.use_bdlora)) lora::BdLoraConfig::parse(config.use_bdlora);
+  const bool alora = !config.alora_invocation_tokens.is_null();
+  if (alora) lora::alora_tokens(config);
+  if (alora && config.task_type != "CAUSAL_LM") {
+    warn("aLoRA is currently only supported for CAUSAL_LM task.");
+  }
+  parse_token_rows(config.trainable_token_indices);
   if (config.use_qalora) throw_unsupported("use_qalora", "true", "false");
   if (config.ensure_weight_tying) throw_unsupported("ensure_weight_tying", "true", "false");
   refuse("megatron_config", config.megatron_config);
-  refuse("velora_config", config.velora_config);
-  refuse("alora_invocation_tokens", config.alora_invocation_tokens);
   refuse("monteclora_config", config.monteclora_config);
   refuse("layer_replication", config.layer_replication);
-  refuse("use_bdlora", config.use_bdlora);
   refuse("arrow_config", config.arrow_config);
   refuse("kasa_config", config.kasa_config);
-  if (config.trainable_token_indices != nullptr) {
-    throw_unsupported("trainable_token_indices",
-                      dump_json(config.trainable_token_indices, {.indent = std::nullopt}), "null");
-  }
-  if (config.target_parameters && !config.target_parameters->empty()) {
-    throw_unsupported("target_parameters", write_value(*config.target_parameters).dump(), "null");
-  }
 }
 
 // Settings of an initialisation that is not chosen have no effect, in Python neither.

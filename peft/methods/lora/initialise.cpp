@@ -34,6 +34,10 @@ struct Shapes {
 };
 
 Shapes shapes_of(const Site& site, int64_t rank) {
+  if (site.kind == SiteKind::kExperts) {
+    const int64_t rows = rank * site.weight_shape[0];
+    return {{rows, site.in_features}, {site.out_features, rows}};
+  }
   if (site.kind != SiteKind::kConvolution) {
     return {{rank, site.in_features}, {site.out_features, rank}};
   }
@@ -65,13 +69,18 @@ void fill_product(LoraAdapter& adapter, const LoraConfig& config, const Shapes& 
   adapter.bias.uniform_(-bound, bound);
 }
 
+// What a pattern is compared with: the targeted module, which is the parent of an attention's
+// output, or the targeted parameter.
+std::string targeted_name(const Site& site) {
+  if (site.by_parameter) return site.full_name();
+  return site.kind == SiteKind::kAttentionOutput ? parent_name(site.module_name)
+                                                 : site.module_name;
+}
+
 }  // namespace
 
 LoraAdapter new_adapter(const LoraConfig& config, const Site& site) {
-  // The pattern is looked up under the targeted module: for an attention's output that is its
-  // parent.
-  const std::string name =
-      site.kind == SiteKind::kAttentionOutput ? parent_name(site.module_name) : site.module_name;
+  const std::string name = targeted_name(site);
   const int64_t rank = pattern_value(config.rank_pattern, name, config.r, "rank_pattern");
   const double alpha =
       pattern_value(config.alpha_pattern, name, config.lora_alpha, "alpha_pattern");

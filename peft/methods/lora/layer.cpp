@@ -8,6 +8,9 @@
 #include "peft/base/error.h"
 #include "peft/methods/lora/initialise.h"
 #include "peft/methods/lora/linear_function.h"
+#include "peft/methods/lora/parameter_target.h"
+#include "peft/methods/lora/products.h"
+#include "peft/methods/lora/variants/variant.h"
 
 namespace peft::lora {
 namespace {
@@ -23,57 +26,38 @@ SlotNames slot_names(SiteKind kind) {
   return {"lora_A", "lora_B", "weight"};
 }
 
-// s B A. [O, I]; for convolutions A's kernel, mixed by B's 1x1 kernel: [O, I, *k]. As in Python
-// adapters in half precision are multiplied in float32 on the CPU and rounded once.
-Tensor scaled_product(const LoraAdapter& adapter) {
-  const auto dtype = adapter.b.scalar_type();
-  const bool half = dtype == at::kHalf || dtype == at::kBFloat16;
-  const auto working = adapter.b.is_cpu() && half ? at::kFloat : dtype;
-  const Tensor a = adapter.a.flatten(1).to(working);  // [R, I·k]
-  const Tensor b = adapter.b.flatten(1).to(working);  // [O, R]
-  auto shape = adapter.a.sizes().vec();
-  shape[0] = b.size(0);
-  return (at::mm(b, a) * adapter.scaling).to(dtype).view(shape);
-}
-
-Tensor convolve(const Tensor& x, const Tensor& weight, const std::optional<Tensor>& bias,
-                const ConvolutionCall& call) {
-  const int64_t dims = weight.dim() - 2;
-  if (call.same_padding) {
-    constexpr auto kSame = "same";
-    if (dims == 1)
-      return at::conv1d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
-    if (dims == 2)
-      return at::conv2d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
-    return at::conv3d(x, weight, bias, call.stride, kSame, call.dilation, call.groups);
-  }
-  if (dims == 1) {
-    return at::conv1d(x, weight, bias, call.stride, call.padding, call.dilation, call.groups);
-  }
-  if (dims == 2) {
-    return at::conv2d(x, weight, bias, call.stride, call.padding, call.dilation, call.groups);
-  }
-  return at::conv3d(x, weight, bias, call.stride, call.padding, call.dilation, call.groups);
-}
-
-Tensor dropped(const Tensor& x, double probability) {
-  return probability > 0.0 ? at::dropout(x, probability, true) : x;
+// Whether a call may run as one node: everything in one dtype, dense, and nothing to be cast.
+bool is_plain_call(const Tensor& x, const Tensor& weight) {
+  return x.scalar_type() == weight.scalar_type() && x.is_floating_point() &&
+         x.layout() == at::kStrided && weight.layout() == at::kStrided &&
+         !at::autocast::is_autocast_enabled(x.device().type());
 }
 
 }  // namespace
 
 void LoraLayer::add(const std::string& name, const PeftConfig& config, at::ScalarType dtype) {
-  LoraAdapter made = new_adapter(config.as<LoraConfig>(), site());
+  const auto& lora = config.as<LoraConfig>();
+  if (site().by_parameter) check_parameter_target(lora, site());
+  const auto variant = make_variant(lora, site());
+  LoraAdapter made = new_adapter(lora, site());
   const SlotNames names = slot_names(site().kind);
   const auto options = at::TensorOptions().device(site().device).dtype(dtype);
+  if (variant) variant->prepare(made, {.config = lora, .site = site(), .adapter = name});
   const auto put = [&](const char* slot, const char* leaf, const Tensor& value) {
     return slots().add(slot, name, leaf, value.to(options));
   };
   made.a = put(names.a, names.leaf, made.a);
   made.b = put(names.b, names.leaf, made.b);
   if (made.bias.defined()) made.bias = put(names.b, "bias", made.bias);
+  if (variant) variant->attach({.config = lora, .site = site(), .adapter = name}, options, slots());
+  made.variant = variant;
   adapters_[name] = made;
   refresh();
+}
+
+BaseChange LoraLayer::initialise(const std::string& name, const PeftConfig&, const Tensor& weight) {
+  const LoraAdapter& made = adapters_.at(name);
+  return made.variant ? made.variant->initialise(made, weight) : BaseChange{};
 }
 
 void LoraLayer::remove(const std::string& name) {
@@ -85,6 +69,8 @@ void LoraLayer::remove(const std::string& name) {
 void LoraLayer::present_adapters_changed() {
   running_.clear();
   for (const std::string& name : present_adapters()) running_.push_back(&adapters_.at(name));
+  varied_ = std::any_of(running_.begin(), running_.end(),
+                        [](const LoraAdapter* adapter) { return adapter->variant != nullptr; });
 }
 
 const LoraAdapter& LoraLayer::adapter(const std::string& name) const {
@@ -112,25 +98,43 @@ std::string LoraLayer::input_dependence() const {
     const bool drops = site().kind != SiteKind::kEmbedding && dropout_now(*adapter) > 0.0;
     if (drops) return "LoRA's dropout is active: call eval() or set lora_dropout to 0";
     if (adapter->bias.defined()) return "the adapter has a bias of its own (lora_bias)";
+    if (!adapter->variant) continue;
+    std::string reason = adapter->variant->input_dependence();
+    if (!reason.empty()) return reason;
   }
   return {};
 }
 
-Tensor LoraLayer::delta_of(const std::string& name, const Tensor&) const {
+Tensor LoraLayer::delta_of(const std::string& name, const Tensor& weight) const {
+  return delta_after(name, weight, weight);
+}
+
+bool LoraLayer::builds_on_others(const std::string& name) const {
   const LoraAdapter& adapter = this->adapter(name);
-  switch (site().kind) {
-    case SiteKind::kEmbedding:
-    case SiteKind::kTransposedLinear:
-      return scaled_product(adapter).t();
-    case SiteKind::kAttentionOutput: {
-      // Python folds this one in twice, the second time behind autograd's back: files that were
-      // trained there mean that.
-      const Tensor once = scaled_product(adapter);
-      return once + once.detach();
-    }
-    default:
-      return scaled_product(adapter);
+  return adapter.variant && adapter.variant->builds_on_others();
+}
+
+Tensor LoraLayer::delta_after(const std::string& name, const Tensor& weight,
+                              const Tensor& base) const {
+  const LoraAdapter& adapter = this->adapter(name);
+  if (adapter.variant) return adapter.variant->delta(adapter, weight, base);
+  if (site().kind == SiteKind::kExperts) {
+    return expert_change(adapter, site().weight_shape[0], site().experts_transposed);
   }
+  return weight_change(adapter, site().kind);
+}
+
+// One pass over a stack of experts, without a change of its size beside it.
+Tensor LoraLayer::replaced(const Tensor& weight) const {
+  const auto type = weight.scalar_type();
+  const bool adds = type == at::kFloat || type == at::kDouble || type == at::kHalf ||
+                    type == at::kBFloat16;
+  const bool one = site().kind == SiteKind::kExperts && running_.size() == 1;
+  if (!one || !adds || at::autocast::is_autocast_enabled(weight.device().type())) return {};
+  const ExpertFactors factors =
+      expert_factors(*running_[0], site().weight_shape[0], site().experts_transposed);
+  return at::baddbmm(weight, factors.left.to(type), factors.right.to(type), 1,
+                     running_[0]->scaling);
 }
 
 Tensor LoraLayer::bias_delta_of(const std::string& name) const {
@@ -142,41 +146,70 @@ std::string LoraLayer::merge_obstacle(const std::string& name) const {
   if (site().kind == SiteKind::kConvolution && site().groups > 1) {
     return "merging is not supported for convolutions with groups > 1";
   }
-  if (adapter(name).bias.defined() && !site().has_bias) {
+  const LoraAdapter& adapter = this->adapter(name);
+  if (adapter.bias.defined() && !site().has_bias) {
     return "impossible to merge LoRA with `lora_bias=True` because the base layer has no bias";
   }
-  return {};
+  return adapter.variant ? adapter.variant->merge_obstacle() : std::string();
+}
+
+// W + delta: for calls that no closer road serves.
+Tensor LoraLayer::changed(const Tensor& weight) const {
+  return weight + delta(weight).to(weight.scalar_type());
 }
 
 // The general road: plain operators that autograd and autocast know.
-Tensor LoraLayer::add_linear(Tensor y, const Tensor& x) const {
+Tensor LoraLayer::add_linear(Tensor y, const Tensor& x, const Tensor& weight,
+                             const std::optional<Tensor>& bias) const {
   const auto dtype = y.scalar_type();
   for (const LoraAdapter* adapter : running_) {
-    const Tensor seen = dropped(x, dropout_now(*adapter));
-    const Tensor low = at::linear(seen, adapter->a.to(seen.scalar_type()));
-    Tensor update = at::linear(low, adapter->b.to(low.scalar_type()));
-    if (adapter->bias.defined()) update = update + adapter->bias.to(update.scalar_type());
+    const double dropout = dropout_now(*adapter);
+    if (adapter->variant) {
+      const LinearCall call{
+          .x = x, .weight = weight, .bias = bias, .dropout = dropout, .training = slots().training()};
+      y = adapter->variant->linear(*adapter, call, y);
+      continue;
+    }
+    const Tensor update = low_rank_product(*adapter, dropped(x, dropout));
     y = y + update.to(dtype) * adapter->scaling;
   }
-  return y;
+  return y.to(dtype);
 }
 
 Tensor LoraLayer::linear(const Tensor& x, const Tensor& weight,
                          const std::optional<Tensor>& bias) const {
   if (site().kind == SiteKind::kAttentionOutput) {
-    Tensor y = at::linear(x, weight + delta(weight).to(weight.scalar_type()), bias);
+    Tensor y = at::linear(x, changed(weight), bias);
     for (const LoraAdapter* adapter : running_) {
       if (adapter->bias.defined()) y = y + (adapter->bias * adapter->scaling).to(y.scalar_type());
     }
     return y;
   }
-  const bool simple = running_.size() == 1 && !running_[0]->bias.defined() &&
-                      x.scalar_type() == weight.scalar_type() && x.is_floating_point() &&
-                      x.layout() == at::kStrided && weight.layout() == at::kStrided &&
-                      !at::autocast::is_autocast_enabled(x.device().type());
-  if (!simple) return add_linear(at::linear(x, weight, bias), x);
+  // An embedding that is multiplied with: a head that is tied to it, adapter and all.
+  if (site().kind == SiteKind::kEmbedding) return product_with_embedding(x, weight, bias);
+  const bool simple =
+      running_.size() == 1 && !running_[0]->bias.defined() && is_plain_call(x, weight);
+  if (!simple) return add_linear(at::linear(x, weight, bias), x, weight, bias);
   const LoraAdapter& one = *running_[0];
-  return lora_linear(x, weight, bias, {one.a, one.b, one.scaling, dropout_now(one)});
+  const double dropout = dropout_now(one);
+  if (one.variant) {
+    const LinearCall call{
+        .x = x, .weight = weight, .bias = bias, .dropout = dropout, .training = slots().training()};
+    return one.variant->linear_alone(one, call).to(x.scalar_type());
+  }
+  return lora_linear(x, weight, bias, {one.a, one.b, one.scaling, dropout});
+}
+
+// x Wᵀ + s x B A with the factors of the lookup turned around.  x [..., D], weight [V, D]
+Tensor LoraLayer::product_with_embedding(const Tensor& x, const Tensor& weight,
+                                         const std::optional<Tensor>& bias) const {
+  if (varied_) return at::linear(x, changed(weight), bias);
+  Tensor y = at::linear(x, weight, bias);
+  for (const LoraAdapter* adapter : running_) {
+    const LoraAdapter turned{.a = adapter->b.t(), .b = adapter->a.t(), .bias = {}};
+    y = y + low_rank_product(turned, x).to(y.scalar_type()) * adapter->scaling;
+  }
+  return y;
 }
 
 Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
@@ -185,8 +218,10 @@ Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
   // A weight [O, I] that is multiplied as it lies: x [..., O] W is x (W + s B A).
   const std::string reason = input_dependence();
   if (!reason.empty()) throw UnsupportedError(parameter_name() + ": " + reason + ".");
-  if (site().kind == SiteKind::kAttentionOutput) {
-    const Tensor product = at::matmul(x, weight + delta(weight).to(weight.scalar_type()));
+  const bool whole = varied_ || site().kind == SiteKind::kAttentionOutput ||
+                     site().kind == SiteKind::kEmbedding;
+  if (whole) {
+    const Tensor product = at::matmul(x, changed(weight));
     return bias && bias->defined() ? product + *bias : product;
   }
   Tensor y = at::matmul(x, weight);
@@ -198,16 +233,22 @@ Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
 }
 
 Tensor LoraLayer::embedding(const Tensor& weight, const EmbeddingCall& call) const {
-  Tensor y =
-      at::embedding(weight, call.indices, call.padding_idx, call.scale_grad_by_freq, call.sparse);
+  const auto look_up = [&](const Tensor& rows) {
+    return at::embedding(rows, call.indices, call.padding_idx, call.scale_grad_by_freq,
+                         call.sparse);
+  };
+  const bool lookup = site().kind == SiteKind::kEmbedding;
+  if (varied_ && !lookup) return look_up(changed(weight));
+  Tensor y = look_up(weight);
   const auto dtype = y.scalar_type();
   for (const LoraAdapter* adapter : running_) {
-    const bool lookup = site().kind == SiteKind::kEmbedding;
+    if (adapter->variant) {
+      y = adapter->variant->embedding(*adapter, weight, call, y);
+      continue;
+    }
     const Tensor rows = lookup ? adapter->a.t() : adapter->b;  // [V, R]
     const Tensor out = lookup ? adapter->b.t() : adapter->a;   // [R, D]
-    const Tensor low =
-        at::embedding(rows, call.indices, call.padding_idx, call.scale_grad_by_freq, false);
-    y = y + at::matmul(low, out) * adapter->scaling;
+    y = y + low_rank_lookup(rows, out, call) * adapter->scaling;
   }
   return y.to(dtype);
 }
@@ -215,26 +256,19 @@ Tensor LoraLayer::embedding(const Tensor& weight, const EmbeddingCall& call) con
 Tensor LoraLayer::convolution(const Tensor& x, const Tensor& weight,
                               const std::optional<Tensor>& bias,
                               const ConvolutionCall& call) const {
+  if (site().kind != SiteKind::kConvolution) return convolve(x, changed(weight), bias, call);
   Tensor y = convolve(x, weight, bias, call);
   const auto dtype = y.scalar_type();
   for (const LoraAdapter* adapter : running_) {
-    ConvolutionCall mix = call;
-    mix.groups = 1;
-    const Tensor seen = dropped(x, dropout_now(*adapter));
-    const Tensor low = convolve(seen, adapter->a.to(seen.scalar_type()), std::nullopt, mix);
-    const std::vector<int64_t> ones(static_cast<size_t>(weight.dim() - 2), 1);
-    const std::vector<int64_t> zeros(ones.size(), 0);
-    const ConvolutionCall point{.stride = ones,
-                                .padding = zeros,
-                                .dilation = ones,
-                                .same_padding = false,
-                                .groups = call.groups};
-    std::optional<Tensor> own;
-    if (adapter->bias.defined()) own = adapter->bias.to(low.scalar_type());
-    const Tensor update = convolve(low, adapter->b.to(low.scalar_type()), own, point);
+    const double dropout = dropout_now(*adapter);
+    if (adapter->variant) {
+      y = adapter->variant->convolution(*adapter, x, weight, bias, call, dropout, y);
+      continue;
+    }
+    const Tensor update = low_rank_convolution(*adapter, dropped(x, dropout), call);
     y = y + update.to(dtype) * adapter->scaling;
   }
-  return y;
+  return y.to(dtype);
 }
 
 }  // namespace peft::lora

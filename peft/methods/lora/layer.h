@@ -8,19 +8,11 @@
 
 #include "peft/adapter/tuner_layer.h"
 #include "peft/methods/lora/config.h"
+#include "peft/methods/lora/lora_adapter.h"
 
 namespace peft::lora {
 
-/// The parameters of one adapter at one site. Shapes by kind of site; R rank, k kernel.
-struct LoraAdapter {
-  at::Tensor a;     // linear [R, I]; embedding [R, V]; convolution [R, I, *k]
-  at::Tensor b;     // linear [O, R]; embedding [D, R]; convolution [O, R / groups, 1, ...]
-  at::Tensor bias;  // [O]; undefined without lora_bias
-  double scaling = 1.0;
-  double dropout = 0.0;
-};
-
-/// LoRA at one site: y = W x + s B A x for each active adapter.
+/// LoRA at one site: y = W x + s B A x for each active adapter, or what its variant makes of it.
 ///
 /// Source: Hu et al., arXiv:2106.09685; peft/tuners/lora/layer.py (Linear, Embedding, _ConvNd,
 /// MultiheadAttention).
@@ -29,9 +21,15 @@ class LoraLayer final : public TunerLayer {
   using TunerLayer::TunerLayer;
 
   void add(const std::string& adapter, const PeftConfig& config, at::ScalarType dtype) override;
+  BaseChange initialise(const std::string& adapter, const PeftConfig& config,
+                        const at::Tensor& weight) override;
   void remove(const std::string& adapter) override;
   bool has(const std::string& adapter) const override { return adapters_.contains(adapter); }
   at::Tensor delta_of(const std::string& adapter, const at::Tensor& weight) const override;
+  bool builds_on_others(const std::string& adapter) const override;
+  at::Tensor delta_after(const std::string& adapter, const at::Tensor& weight,
+                         const at::Tensor& base) const override;
+  at::Tensor replaced(const at::Tensor& weight) const override;
   at::Tensor bias_delta_of(const std::string& adapter) const override;
   std::string merge_obstacle(const std::string& adapter) const override;
 
@@ -54,10 +52,15 @@ class LoraLayer final : public TunerLayer {
  private:
   bool is_attention() const;
   double dropout_now(const LoraAdapter& adapter) const;
-  at::Tensor add_linear(at::Tensor y, const at::Tensor& x) const;
+  at::Tensor changed(const at::Tensor& weight) const;
+  at::Tensor add_linear(at::Tensor y, const at::Tensor& x, const at::Tensor& weight,
+                        const std::optional<at::Tensor>& bias) const;
+  at::Tensor product_with_embedding(const at::Tensor& x, const at::Tensor& weight,
+                                    const std::optional<at::Tensor>& bias) const;
 
   std::map<std::string, LoraAdapter> adapters_;
   std::vector<const LoraAdapter*> running_;
+  bool varied_ = false;  // one of the running adapters has a variant
 };
 
 }  // namespace peft::lora

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <utility>
 
+#include "peft/tensor/call_tokens.h"
+
 namespace peft {
 namespace {
 
@@ -83,6 +85,12 @@ struct Checkpoint : torch::autograd::Function<Checkpoint> {
 
 at::Tensor checkpoint(Block block, const at::Tensor& x) {
   if (!at::GradMode::is_enabled()) return block(x);
+  if (auto tokens = CallTokens::current()) {
+    block = [tokens, inner = std::move(block)](const at::Tensor& input) {
+      const CallTokensScope scope(tokens);
+      return inner(input);
+    };
+  }
   auto anchor = at::empty({0}, x.options().requires_grad(false)).requires_grad_(true);
   return Checkpoint::apply(x, anchor, c10::make_intrusive<HeldBlock>(std::move(block)));
 }

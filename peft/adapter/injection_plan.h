@@ -1,0 +1,29 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "peft/adapter/shared_weights.h"
+#include "peft/adapter/tuner.h"
+
+namespace peft {
+
+/// What an injection is about to do. Everything is made and checked before the first change to the
+/// model.
+struct Tuner::Plan {
+  std::vector<Attachment> created;                  // new sites, not in the model yet
+  std::vector<TunerLayer*> extended;                // sites that get one more adapter
+  std::vector<std::unique_ptr<SavedModule>> saved;  // new modules to save
+  std::vector<SavedModule*> saved_again;            // that get one more copy
+  std::vector<std::pair<at::Tensor, BaseChange>> changes = {};  // of base weights
+  std::vector<std::string> targeted;                // names of modules, or of parameters
+  bool tokens_for_head = false;                     // a tied head reads the trained rows, too
+  size_t attached_sites = 0, attached_saved = 0;    // how far attach() came
+  SharedWeights shared;
+};
+
+/// Half-precision adapters train badly: they are kept in float32 unless that is switched off.
+at::ScalarType adapter_dtype(at::ScalarType base, const InjectOptions& options);
+
+}  // namespace peft
