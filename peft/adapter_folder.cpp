@@ -1,13 +1,15 @@
 #include "peft/adapter_folder.h"
 
-#include <algorithm>
+#include <optional>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
+#include "peft/base/warnings.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
 #include "peft/methods/registry.h"
+#include "peft/model_card.h"
 #include "peft/peft_model.h"
 
 namespace peft {
@@ -45,26 +47,20 @@ Json file_config(const Tuner& tuner, const std::string& adapter) {
   return config.to_json();
 }
 
-std::string model_card(const Tuner& tuner) {
-  std::string name;
-  if (!tuner.configs().empty()) {
-    const auto* given = tuner.configs().front().second.shared().base_model_name_or_path;
-    if (given && *given) name = **given;
+// The vocabulary of the base model on disk; nullopt where its folder cannot be read.
+std::optional<int64_t> vocabulary_on_disk(const fs::path& base) {
+  std::error_code error;
+  if (!fs::exists(base / "config.json", error)) {
+    if (!fs::is_regular_file(base, error)) {
+      warn("Could not find a config file in " + base.string() +
+           " - will assume that the vocabulary was not modified.");
+    }
+    return std::nullopt;
   }
-  std::string method(tuner.method().name);
-  std::transform(method.begin(), method.end(), method.begin(),
-                 [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  std::string text = "---\n";
-  if (!name.empty()) text += "base_model: " + dump_json(name) + "\n";
-  text += "library_name: peft\n";
-  if (tuner.facts().is_pretrained) text += "pipeline_tag: text-generation\n";
-  text += "tags:\n";
-  if (!name.empty()) text += "- " + dump_json("base_model:adapter:" + name) + "\n";
-  text += "- " + method + "\n";
-  if (tuner.facts().is_pretrained) text += "- transformers\n";
-  return text + "---\n\n# Adapter\n\nA " + std::string(tuner.method().name) +
-         " adapter in the file format of PEFT.\n\n### Framework versions\n\n- PEFT " +
-         std::string(kPeftVersion) + "\n";
+  const Json config = read_json_file(base / "config.json");
+  const auto size = config.find("vocab_size");
+  if (size == config.end() || !size->is_number_integer()) return std::nullopt;
+  return size->get<int64_t>();
 }
 
 }  // namespace
@@ -84,21 +80,34 @@ StateDict read_adapter_weights(const fs::path& folder) {
   return formats::SafetensorsFile(path).load_all();
 }
 
+StateOptions state_options(const Tuner& tuner, const std::string& adapter,
+                           SaveEmbeddingLayers embeddings) {
+  StateOptions options{.save_embedding_layers = embeddings};
+  const std::optional<int64_t> now = tuner.facts().vocab_size;
+  if (embeddings != SaveEmbeddingLayers::kAuto || !now) return options;
+  const auto* named = tuner.config(adapter).shared().base_model_name_or_path;
+  if (named == nullptr || !*named || (*named)->empty()) return options;
+  const std::optional<int64_t> before = vocabulary_on_disk(**named);
+  options.vocabulary_grew = before && *before != *now;
+  return options;
+}
+
 void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
-                          const std::vector<std::string>& adapters) {
-  std::vector<std::string> names = adapters;
+                          const AdapterFolderOptions& options) {
+  std::vector<std::string> names = options.adapters;
   if (names.empty()) {
     for (const auto& [name, config] : tuner.configs()) names.push_back(name);
   }
   for (const std::string& name : names) tuner.config(name);
   make_folder(folder);
-  if (!fs::exists(folder / "README.md")) {
-    write_file_atomically(folder / "README.md", model_card(tuner));
-  }
+  if (options.is_main_process) create_or_update_model_card(tuner, folder);
   for (const std::string& name : names) {
     const fs::path place = name == "default" ? folder : folder / name;
     make_folder(place);
-    formats::write_safetensors(place / kWeightsName, tuner.state(name));
+    if (!options.is_main_process) continue;
+    formats::write_safetensors(
+        place / kWeightsName,
+        tuner.state(name, state_options(tuner, name, options.save_embedding_layers)));
     write_file_atomically(place / kConfigName,
                           dump_json(file_config(tuner, name), {.sort_keys = true}));
   }
