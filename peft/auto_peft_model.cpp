@@ -1,6 +1,7 @@
 #include "peft/auto_peft_model.h"
 
 #include "peft/base/error.h"
+#include "peft/base/json_text.h"
 #include "peft/base/text.h"
 
 namespace peft {
@@ -84,7 +85,7 @@ PeftModelFor<LanguageModel> AutoPeftModel::from_pretrained(const fs::path& folde
   }
   if (!is_language_model(*fields.auto_mapping)) {
     throw UnsupportedError(where + ": auto_mapping: expected a language model, got " +
-                           fields.auto_mapping->dump() +
+                           dump_json(*fields.auto_mapping, {.indent = std::nullopt}) +
                            ". Build that model and call PeftModel::from_pretrained.");
   }
   return PeftModel::from_pretrained(open_base(config, folder, options), folder, options.adapter);

@@ -1,6 +1,7 @@
 #include "peft/model_card.h"
 
 #include <algorithm>
+#include <set>
 
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -83,6 +84,7 @@ struct SimpleValue {
 };
 
 std::optional<SimpleValue> read_value(const std::vector<std::string>& lines) {
+  if (lines[0][0] == '"' || lines[0][0] == '\'') return std::nullopt;  // a key that may have a colon
   const std::string_view first = trim(std::string_view(lines[0]).substr(lines[0].find(':') + 1));
   SimpleValue value;
   if (first.starts_with('[') && first.ends_with(']') && lines.size() == 1) {
@@ -95,12 +97,15 @@ std::optional<SimpleValue> read_value(const std::vector<std::string>& lines) {
     value.pieces.emplace_back(first);
   } else {
     value.is_list = true;
+    std::set<size_t> indents;
     for (size_t i = 1; i < lines.size(); ++i) {
       const std::string_view line = trim(lines[i]);
       if (line.empty() || line[0] == '#') continue;
       if (!line.starts_with("- ") || line.find(": ") != std::string_view::npos) return std::nullopt;
+      indents.insert(lines[i].find('-'));
       value.pieces.emplace_back(trim(line.substr(2)));
     }
+    if (indents.size() > 1) return std::nullopt;  // a list in the list
   }
   for (const std::string& piece : value.pieces) {
     if (!read_scalar(piece)) return std::nullopt;

@@ -9,7 +9,7 @@
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
-#include "peft/formats/checkpoint_writer.h"
+#include "peft/formats/safetensors_writer.h"
 #include "peft/functional.h"
 #include "peft/model_card.h"
 #include "peft/models/registry.h"
