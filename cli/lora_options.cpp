@@ -1,5 +1,9 @@
 #include "cli/lora_options.h"
 
+#include <charconv>
+
+#include "peft/base/error.h"
+#include "peft/base/json_text.h"
 #include "peft/base/text.h"
 
 namespace peft::cli {
@@ -14,6 +18,34 @@ std::vector<std::string> without_commas(const std::vector<std::string>& words) {
     }
   }
   return names;
+}
+
+// Token ids, with or without commas between.
+Json ids_of(const std::vector<std::string>& words, const std::string& flag) {
+  if (words.empty()) return nullptr;
+  Json ids = Json::array();
+  for (const std::string& word : without_commas(words)) {
+    int64_t id = 0;
+    const auto [end, failure] = std::from_chars(word.data(), word.data() + word.size(), id);
+    if (failure != std::errc() || end != word.data() + word.size()) {
+      throw ConfigError(flag + ": expected token ids, got '" + word + "'.");
+    }
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+Json settings_of(const std::string& text, const std::string& flag) {
+  if (text.empty()) return nullptr;
+  Json settings;
+  try {
+    settings = parse_json(text, flag);
+  } catch (const FormatError& error) {
+    throw ConfigError(error.what());
+  }
+  if (!settings.is_object())
+    throw ConfigError(flag + ": expected a JSON object, got " + text + ".");
+  return settings;
 }
 
 BoolOrString init_word(const std::string& word) {
@@ -54,7 +86,17 @@ LoraConfig LoraOptions::config(const std::string& base_model) const {
                     .lora_dropout = lora_dropout,
                     .bias = lora_bias,
                     .use_rslora = use_rslora,
-                    .init_lora_weights = init_word(init_lora_weights)};
+                    .init_lora_weights = init_word(init_lora_weights),
+                    .use_dora = use_dora};
+  if (!lora_target_parameters.empty()) {
+    config.target_parameters = without_commas(lora_target_parameters);
+  }
+  config.trainable_token_indices = ids_of(trainable_token_indices, "--trainable_token_indices");
+  config.alora_invocation_tokens = ids_of(alora_invocation_tokens, "--alora_invocation_tokens");
+  config.use_bdlora = settings_of(use_bdlora, "--use_bdlora");
+  config.velora_config = settings_of(velora_config, "--velora_config");
+  config.kasa_config = settings_of(kasa_config, "--kasa_config");
+  config.monteclora_config = settings_of(monteclora_config, "--monteclora_config");
   if (!lora_modules_to_save.empty()) config.modules_to_save = without_commas(lora_modules_to_save);
   config.validate();
   return config;

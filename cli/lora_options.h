@@ -20,6 +20,14 @@ struct LoraOptions {
   bool use_rslora = false;
   std::string lora_bias = "none";
   std::string init_lora_weights = "true";
+  bool use_dora = false;
+  std::vector<std::string> lora_target_parameters = {};
+  std::vector<std::string> trainable_token_indices = {};
+  std::vector<std::string> alora_invocation_tokens = {};
+  std::string use_bdlora = "";
+  std::string velora_config = "";
+  std::string kasa_config = "";
+  std::string monteclora_config = "";
 
   static void fields(auto& self, auto&& field) {
     field("lora_r", self.lora_r, "Rank of the update matrices.");
@@ -35,6 +43,18 @@ struct LoraOptions {
     field("use_rslora", self.use_rslora, "Scale by 1/sqrt(r) in place of 1/r.");
     field("lora_bias", self.lora_bias, "Biases to train: none, all or lora_only.");
     field("init_lora_weights", self.init_lora_weights, "true, false or gaussian.");
+    field("use_dora", self.use_dora, "Weight-decomposed LoRA: lengths and directions apart.");
+    field("lora_target_parameters", self.lora_target_parameters,
+          "Parameters to adapt by the ends of their names, such as stacks of experts.");
+    field("trainable_token_indices", self.trainable_token_indices,
+          "Token ids whose embeddings are trained in full.");
+    field("alora_invocation_tokens", self.alora_invocation_tokens,
+          "Token ids from which on the adapter acts (aLoRA).");
+    field("use_bdlora", self.use_bdlora, "Settings of block-diagonal LoRA, as JSON.");
+    field("velora_config", self.velora_config, "Settings of VeLoRA, as JSON; {} for the defaults.");
+    field("kasa_config", self.kasa_config, "Settings of KaSA, as JSON; {} for the defaults.");
+    field("monteclora_config", self.monteclora_config,
+          "Settings of MonteCLoRA, as JSON; {} for the defaults.");
   }
 
   /// The flags that do not say what they say by default.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "peft/tensor/call_tokens.h"
+
 namespace peft::cli {
 
 namespace {
@@ -29,6 +31,7 @@ std::vector<RowScore> score_rows(LanguageModelImpl& model,
                                  const std::vector<size_t>& rows) {
   const at::InferenceMode inference;
   const train::Batch batch = train::collate(examples, rows);
+  const CallTokensScope tokens(batch.input_ids);
   const at::Tensor hidden = model.hidden_states(
       {.input_ids = batch.input_ids, .attention_mask = batch.attention_mask});  // [B, T, hidden]
   std::vector<RowScore> scores;

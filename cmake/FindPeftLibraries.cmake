@@ -5,7 +5,6 @@ pkg_check_modules(oniguruma REQUIRED IMPORTED_TARGET oniguruma)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 find_package(fmt 9 REQUIRED)
 find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS CXX)
 add_library(peft_fmt INTERFACE)
 # Header-only and by path order first: torch ships another fmt among its headers.
 target_link_libraries(peft_fmt INTERFACE fmt::fmt-header-only)

@@ -1,9 +1,25 @@
 #include "peft/causal_lm_task.h"
 
+#include <algorithm>
+
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
 
 namespace peft {
+namespace {
+
+void set_rates(std::vector<train::TrainParameter>& parameters,
+               const std::vector<LoraPlusGroup>& groups, double rate) {
+  for (const LoraPlusGroup& group : groups) {
+    for (train::TrainParameter& parameter : parameters) {
+      const auto& names = group.names;
+      if (std::find(names.begin(), names.end(), parameter.name) == names.end()) continue;
+      parameter.rate_factor = group.lr / rate;
+    }
+  }
+}
+
+}  // namespace
 
 CausalLMTask::CausalLMTask(PeftModelForCausalLM model, std::string adapter)
     : model_(std::move(model)), adapter_(std::move(adapter)) {}
@@ -18,6 +34,7 @@ std::vector<train::TrainParameter> CausalLMTask::parameters() {
   for (auto& [name, tensor] : model_.trainable_parameters()) {
     parameters.push_back({.name = name, .tensor = tensor, .decay = train::decays(name)});
   }
+  if (loraplus_) set_rates(parameters, loraplus_groups(model_, *loraplus_), loraplus_->lr);
   return parameters;
 }
 

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "peft/optimizers.h"
 #include "peft/peft_model_for_causal_lm.h"
 #include "peft/train/task.h"
 
@@ -12,6 +14,11 @@ class CausalLMTask final : public train::TrainTask {
  public:
   /// `adapter` is the one that is saved and loaded; it has to be active and trainable.
   explicit CausalLMTask(PeftModelForCausalLM model, std::string adapter = "default");
+
+  /// Trains with the rates of LoRA+: those of its groups over `loraplus.lr`, which has to be the
+  /// trainer's learning_rate. The trainer's weight decay applies as usual, but not to biases and
+  /// norms.
+  void use_loraplus(const LoraPlusOptions& loraplus) { loraplus_ = loraplus; }
 
   at::Tensor loss_sum(const train::Batch& batch) override;
   std::vector<train::TrainParameter> parameters() override;
@@ -24,6 +31,7 @@ class CausalLMTask final : public train::TrainTask {
  private:
   PeftModelForCausalLM model_;
   std::string adapter_;
+  std::optional<LoraPlusOptions> loraplus_;
 };
 
 }  // namespace peft

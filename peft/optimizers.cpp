@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "peft/base/text.h"
+#include "peft/base/json_text.h"
 #include "peft/methods/lora/layer.h"
 
 namespace peft {
@@ -14,7 +14,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr const char* kPrefix = "base_model.model.";
+constexpr const char* kModelPrefix = "base_model.model.";
 
 // The layers of the model whose own weights no decay is for.
 std::set<std::string> norm_layers(const PeftModel& model) {
@@ -27,8 +27,8 @@ std::set<std::string> norm_layers(const PeftModel& model) {
 
 // The module that a parameter belongs to, without the nodes that hold copies of it.
 std::string owner(const std::string& parameter) {
-  std::string name = parameter.starts_with(kPrefix)
-                         ? parameter.substr(std::string_view(kPrefix).size())
+  std::string name = parameter.starts_with(kModelPrefix)
+                         ? parameter.substr(std::string_view(kModelPrefix).size())
                          : parameter;
   const std::string copies = ".modules_to_save.";
   if (const auto at = name.find(copies); at != std::string::npos) {
@@ -56,17 +56,17 @@ Tensor damped_inverse(const Tensor& matrix, double reg) {
   return at::linalg_pinv(matrix + reg * at::eye(matrix.size(0), matrix.options()));
 }
 
-// A linear layer's A and B of every adapter that a filter lets through.
+// The A and B of every adapter at every layer that a filter lets through.
 template <typename Keep>
 std::vector<LoraPair> pairs_of(const PeftModel& model, Keep keep) {
   std::vector<LoraPair> pairs;
   for (const Attachment& attachment : model.tuner().attachments()) {
     const auto* layer = dynamic_cast<const lora::LoraLayer*>(attachment.layer.get());
-    if (layer == nullptr || attachment.found.site.kind == SiteKind::kEmbedding) continue;
+    if (layer == nullptr) continue;
     for (const auto& [name, config] : model.peft_config()) {
       if (!layer->has(name)) continue;
       const lora::LoraAdapter& adapter = layer->adapter(name);
-      if (keep(adapter)) pairs.push_back({adapter.a, adapter.b, adapter.scaling});
+      if (keep(layer->site(), adapter)) pairs.push_back({adapter.a, adapter.b, adapter.scaling});
     }
   }
   return pairs;
@@ -100,9 +100,9 @@ std::vector<LoraPlusGroup> loraplus_groups(const PeftModel& model, const LoraPlu
 }
 
 std::vector<LoraPair> lora_pairs(const PeftModel& model) {
-  return pairs_of(model, [](const lora::LoraAdapter& adapter) {
-    return adapter.a.dim() == 2 && adapter.b.dim() == 2 && adapter.a.requires_grad() &&
-           adapter.b.requires_grad();
+  return pairs_of(model, [](const Site& site, const lora::LoraAdapter& adapter) {
+    return site.kind != SiteKind::kEmbedding && adapter.a.dim() == 2 && adapter.b.dim() == 2 &&
+           adapter.a.requires_grad() && adapter.b.requires_grad();
   });
 }
 
@@ -124,15 +124,17 @@ LoraFaOptimizer::LoraFaOptimizer(const PeftModel& model, const LoraFaOptions& op
   check_not_negative(options.beta2, "beta2", 1.0);
   check_not_negative(options.eps, "eps", INFINITY);
   std::map<const void*, LoraPair> by_b;
-  const auto learns = [](const lora::LoraAdapter& adapter) {
+  std::set<const void*> factors;  // every A, of which none moves
+  const auto learns = [](const Site&, const lora::LoraAdapter& adapter) {
     return adapter.a.dim() == 2 && adapter.b.requires_grad();
   };
-  for (const LoraPair& pair : pairs_of(model, learns)) by_b[pair.b.unsafeGetTensorImpl()] = pair;
+  for (const LoraPair& pair : pairs_of(model, learns)) {
+    by_b[pair.b.unsafeGetTensorImpl()] = pair;
+    factors.insert(pair.a.unsafeGetTensorImpl());
+  }
   for (const auto& [name, tensor] : model.trainable_parameters()) {
-    if (name.find("lora_A") != std::string::npos) {
-      tensor.requires_grad_(false);
-      continue;
-    }
+    if (name.find("lora_A") != std::string::npos) tensor.requires_grad_(false);
+    if (!tensor.requires_grad() || factors.contains(tensor.unsafeGetTensorImpl())) continue;
     Slot slot{.parameter = tensor};
     const auto pair = by_b.find(tensor.unsafeGetTensorImpl());
     if (pair != by_b.end()) {

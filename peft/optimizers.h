@@ -38,21 +38,20 @@ std::vector<LoraPlusGroup> loraplus_groups(const PeftModel& model, const LoraPlu
 
 /// What an optimiser of libtorch is made of: AdamW of groups and AdamWOptions, SGD likewise.
 template <typename Optimizer, typename Options>
-concept OptimizerOf =
-    std::derived_from<Optimizer, torch::optim::Optimizer> &&
+concept OptimizerOf = std::derived_from<Optimizer, torch::optim::Optimizer> &&
     std::constructible_from<Optimizer, std::vector<torch::optim::OptimizerParamGroup>, Options> &&
     requires(Options options) {
-      options.lr(1.0);
-      options.weight_decay(0.0);
-    };
+  options.lr(1.0);
+  options.weight_decay(0.0);
+};
 
 /// An optimiser of libtorch with LoRA+'s rates: `options` gives what the groups have in common.
-///   auto adamw = create_loraplus_optimizer<torch::optim::AdamW>(model, AdamWOptions(), {.lr = 1e-4});
+///   auto adamw = create_loraplus_optimizer<torch::optim::AdamW>(model, AdamWOptions(), {.lr =
+///   1e-4});
 /// Throws: ConfigError.
 template <typename Optimizer, typename Options>
-  requires OptimizerOf<Optimizer, Options>
-std::unique_ptr<Optimizer> create_loraplus_optimizer(const PeftModel& model, const Options& options,
-                                                     const LoraPlusOptions& loraplus) {
+requires OptimizerOf<Optimizer, Options> std::unique_ptr<Optimizer> create_loraplus_optimizer(
+    const PeftModel& model, const Options& options, const LoraPlusOptions& loraplus) {
   std::vector<torch::optim::OptimizerParamGroup> groups;
   for (const LoraPlusGroup& group : loraplus_groups(model, loraplus)) {
     auto own = std::make_unique<Options>(options);
@@ -107,10 +106,8 @@ class RiemannianOptimizer final : public Optimizer {
 /// Throws: ConfigError where no linear layer has an A and a B that learn.
 /// Source: create_riemannian_optimizer in peft/optimizers/riemannian.py.
 template <typename Optimizer, typename Options>
-  requires OptimizerOf<Optimizer, Options>
-std::unique_ptr<RiemannianOptimizer<Optimizer>> create_riemannian_optimizer(const PeftModel& model,
-                                                                            Options options,
-                                                                            double reg = 1e-2) {
+requires OptimizerOf<Optimizer, Options> std::unique_ptr<RiemannianOptimizer<Optimizer>>
+create_riemannian_optimizer(const PeftModel& model, Options options, double reg = 1e-2) {
   std::vector<LoraPair> pairs = lora_pairs(model);
   if (pairs.empty()) {
     throw ConfigError(
@@ -157,7 +154,8 @@ class LoraFaOptimizer {
   std::vector<Slot> slots_;
 };
 
-/// Source: create_lorafa_optimizer in peft/optimizers/lorafa.py; rank and scaling are the layers' own.
+/// Source: create_lorafa_optimizer in peft/optimizers/lorafa.py; rank and scaling are the layers'
+/// own.
 std::unique_ptr<LoraFaOptimizer> create_lorafa_optimizer(const PeftModel& model,
                                                          const LoraFaOptions& options);
 

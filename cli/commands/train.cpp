@@ -21,6 +21,8 @@ struct TrainCommandOptions {
   train::TrainOptions train = {};
   bool use_peft = true;
   LoraOptions lora = {};
+  double loraplus_lr_ratio = 0;
+  double loraplus_lr_embedding = 1e-6;
   int64_t max_length = 1024;
   bool completion_only_loss = true;
   bool assistant_only_loss = false;
@@ -36,6 +38,10 @@ struct TrainCommandOptions {
     train::TrainOptions::fields(self.train, field);
     field("use_peft", self.use_peft, "Always true: adapters are what this program trains.");
     LoraOptions::fields(self.lora, field);
+    field("loraplus_lr_ratio", self.loraplus_lr_ratio,
+          "LoRA+: the learning rate of B over that of A; 0: the same for both.");
+    field("loraplus_lr_embedding", self.loraplus_lr_embedding,
+          "LoRA+: the learning rate of adapters on embeddings.");
     field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
     field("completion_only_loss", self.completion_only_loss,
           "Learn the completion alone in rows with a prompt.");
@@ -86,6 +92,9 @@ void check(const TrainCommandOptions& options) {
     throw UsageError("--use_peft: expected true: this program trains adapters.");
   if (options.report_to != "none")
     throw UsageError("--report_to: expected none: no tracker is built in.");
+  if (options.loraplus_lr_ratio < 0) {
+    throw UsageError("--loraplus_lr_ratio: expected a number above 0, or 0 for none.");
+  }
   if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
   options.model.wanted_dtype();
   checked_flags([&] {
@@ -118,6 +127,11 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
                           run.data.train.size(), with_thousands(counts.trainable),
                           with_thousands(counts.all), at::get_num_threads()));
   CausalLMTask task(model.peft());
+  if (options.loraplus_lr_ratio > 0) {
+    task.use_loraplus({.lr = options.train.learning_rate,
+                       .loraplus_lr_ratio = options.loraplus_lr_ratio,
+                       .loraplus_lr_embedding = options.loraplus_lr_embedding});
+  }
   const TrainOutcome outcome = run_training(std::move(run), task, console);
   console.say(fmt::format("adapter written to {}", options.train.output_dir));
   return outcome.exit_code;

@@ -217,6 +217,7 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
   config.validate();
   const bool has_bias = config.shared().bias && *config.shared().bias != "none";
   for (const auto& [name, other] : configs_) {
+    if (method_.check_beside) method_.check_beside(config, name, other);
     if (has_bias && other.shared().bias && *other.shared().bias != "none") {
       throw ConfigError("adapter '" + adapter +
                         "': only one adapter may train biases: expected bias = 'none', got '" +

@@ -86,7 +86,8 @@ void Tuner::plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules,
   plan.tokens_for_head = facts_.tied_head && share_rows(wanted, facts_);
   for (const TokenRows& rows : wanted) {
     std::string name = rows.module;
-    if (name.empty()) name = facts_.input_embedding.empty() ? "embed_tokens" : facts_.input_embedding;
+    if (name.empty())
+      name = facts_.input_embedding.empty() ? "embed_tokens" : facts_.input_embedding;
     if (is_saved_too(fields, name)) {
       throw ConfigError("trainable_token_indices: '" + name +
                         "' is in modules_to_save too: expected it in one of them, got both. Train "

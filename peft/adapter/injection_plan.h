@@ -12,14 +12,14 @@ namespace peft {
 /// What an injection is about to do. Everything is made and checked before the first change to the
 /// model.
 struct Tuner::Plan {
-  std::vector<Attachment> created;                  // new sites, not in the model yet
-  std::vector<TunerLayer*> extended;                // sites that get one more adapter
-  std::vector<std::unique_ptr<SavedModule>> saved;  // new modules to save
-  std::vector<SavedModule*> saved_again;            // that get one more copy
+  std::vector<Attachment> created;                              // new sites, not in the model yet
+  std::vector<TunerLayer*> extended;                            // sites that get one more adapter
+  std::vector<std::unique_ptr<SavedModule>> saved;              // new modules to save
+  std::vector<SavedModule*> saved_again;                        // that get one more copy
   std::vector<std::pair<at::Tensor, BaseChange>> changes = {};  // of base weights
-  std::vector<std::string> targeted;                // names of modules, or of parameters
-  bool tokens_for_head = false;                     // a tied head reads the trained rows, too
-  size_t attached_sites = 0, attached_saved = 0;    // how far attach() came
+  std::vector<std::string> targeted;              // names of modules, or of parameters
+  bool tokens_for_head = false;                   // a tied head reads the trained rows, too
+  size_t attached_sites = 0, attached_saved = 0;  // how far attach() came
   SharedWeights shared;
 };
 

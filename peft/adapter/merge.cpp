@@ -94,8 +94,7 @@ void apply(Attachment& attachment, const std::vector<std::string>& adapters, boo
     if (bias.defined()) attachment.original_bias = bias.clone();
   }
   for (const std::string& adapter : adapters) {
-    fold_in(layer, adapter, weight, attachment.original_weight,
-            safe || rounds_first(layer.site()));
+    fold_in(layer, adapter, weight, attachment.original_weight, safe || rounds_first(layer.site()));
     const at::Tensor bias_delta = layer.bias_delta_of(adapter);
     if (bias_delta.defined()) bias.add_(bias_delta);
     layer.merged_adapters().push_back(adapter);

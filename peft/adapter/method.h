@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "peft/adapter/config.h"
@@ -25,6 +26,11 @@ struct Method {
 
   /// target_modules for a model type, where the config gives none.
   std::optional<TargetModules> (*default_targets)(std::string_view model_type);
+
+  /// Checks that an adapter may stand beside one that is there; null: any may.
+  /// Throws: ConfigError.
+  void (*check_beside)(const PeftConfig& config, const std::string& other_name,
+                       const PeftConfig& other) = nullptr;
 
   /// Whether adapters can be folded into the base weights.
   bool can_merge = true;

@@ -62,9 +62,9 @@ struct FoundSite {
 /// Source: dispatch_default in peft/tuners/lora/layer.py.
 std::vector<FoundSite> sites_of(const ModuleEntry& module, bool fan_in_fan_out = false);
 
-/// The parameters that end in one of `names`, part of name by part of name, in the order of the tree:
-/// matrices and stacks of matrices. Those of one module lie in each other as Python's wrappers do:
-/// the last one hangs in the module itself, the others in `base_layer` below it.
+/// The parameters that end in one of `names`, part of name by part of name, in the order of the
+/// tree: matrices and stacks of matrices. Those of one module lie in each other as Python's
+/// wrappers do: the last one hangs in the module itself, the others in `base_layer` below it.
 ///
 /// Throws: ConfigError for a parameter of another number of dimensions, and for one of the root.
 /// Source: BaseTuner._inject_parameters and lora.ParamWrapper in peft 0.21.2.

@@ -25,9 +25,8 @@ void SlotModule::put(const std::string& name, const at::Tensor& tensor, bool is_
   }
 }
 
-void SlotModule::erase(const std::string& name) {
+void SlotModule::erase_parameter(const std::string& name) {
   if (parameters_.contains(name)) parameters_.erase(name);
-  if (buffers_.contains(name)) buffers_.erase(name);
 }
 
 std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
@@ -44,8 +43,7 @@ std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
 }
 
 at::Tensor AdapterSlots::add(const std::string& slot_name, const std::string& adapter,
-                             const std::string& name, const at::Tensor& value,
-                             FileName file_name) {
+                             const std::string& name, const at::Tensor& value, FileName file_name) {
   if (!name.empty()) {
     const at::Tensor leaf = add_tree(slot_name, adapter, name, value, false);
     entries_.back().file_name = file_name;
@@ -60,10 +58,9 @@ at::Tensor AdapterSlots::add(const std::string& slot_name, const std::string& ad
 
 at::Tensor AdapterSlots::add_buffer(const std::string& slot_name, const std::string& adapter,
                                     const at::Tensor& value) {
-  const at::Tensor buffer = value.detach();
-  slot(slot_name)->put(adapter, buffer, true);
-  mark_as_adapter_parameter(buffer);
-  entries_.push_back({slot_name, adapter, "", buffer, true});
+  // In a node of its own: libtorch takes modules out of a tree, but no buffers.
+  const at::Tensor buffer = add_tree(slot_name, adapter, "buffer", value, true);
+  entries_.back().file_name = FileName::kSlot;
   return buffer;
 }
 
@@ -95,7 +92,7 @@ at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::strin
 
 void AdapterSlots::remove(const std::string& adapter) {
   for (const auto& [name, module] : slots_) {
-    module->erase(adapter);
+    module->erase_parameter(adapter);
     const auto children = module->named_children();
     if (children.contains(adapter)) module->unregister_module(adapter);
   }
@@ -181,8 +178,8 @@ std::vector<SlotTensor> AdapterSlots::tensors(const std::string& adapter) const 
     const std::string tail = entry.name.empty() ? "" : "." + entry.name;
     const std::string path = path_.empty() ? "" : path_ + ".";
     const std::string file_tail = entry.file_name == FileName::kSlot ? "" : tail;
-    found.push_back({path + entry.slot + "." + adapter + tail, path + entry.slot + file_tail,
-                     entry.tensor});
+    found.push_back(
+        {path + entry.slot + "." + adapter + tail, path + entry.slot + file_tail, entry.tensor});
   }
   return found;
 }

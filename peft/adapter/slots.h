@@ -16,7 +16,7 @@ class SlotModule : public torch::nn::Module {
   using torch::nn::Module::Module;
   /// Registers or replaces a parameter or buffer.
   void put(const std::string& name, const at::Tensor& tensor, bool is_buffer = false);
-  void erase(const std::string& name);
+  void erase_parameter(const std::string& name);
 };
 
 /// How a tensor is called in a file: by slot and name, or by the slot alone.
@@ -43,7 +43,7 @@ class AdapterSlots {
   at::Tensor add(const std::string& slot, const std::string& adapter, const std::string& name,
                  const at::Tensor& value, FileName file_name = FileName::kFull);
 
-  /// Adds a buffer `<slot>.<adapter>` and returns it.
+  /// Adds a buffer that a file calls `<slot>`, and returns it.
   at::Tensor add_buffer(const std::string& slot, const std::string& adapter,
                         const at::Tensor& value);
 
@@ -81,8 +81,9 @@ class AdapterSlots {
   std::string path_;
   std::vector<std::pair<std::string, std::shared_ptr<SlotModule>>> slots_;
   std::vector<Entry> entries_;
-  std::vector<std::weak_ptr<torch::nn::Module>> way_;  // from the module to home_, which is left out
-  std::weak_ptr<torch::nn::Module> home_;              // that the slots hang in
+  std::vector<std::weak_ptr<torch::nn::Module>>
+      way_;                                // from the module to home_, which is left out
+  std::weak_ptr<torch::nn::Module> home_;  // that the slots hang in
 };
 
 /// Throws ConfigError where the name cannot be a part of a parameter's name: empty or with a dot.

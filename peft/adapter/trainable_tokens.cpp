@@ -141,7 +141,7 @@ Tensor TrainableTokensLayer::embedding(const Tensor& weight, const EmbeddingCall
   const int64_t own_padding = padding.numel() > 0 ? padding.item<int64_t>() : -1;
   const Tensor values = at::embedding(rows.values.to(weight.scalar_type()), own, own_padding,
                                       call.scale_grad_by_freq, false);
-  return y.flatten(0, -2).index_copy(0, places, values).view(y.sizes());
+  return y.reshape({-1, y.size(-1)}).index_copy(0, places, values).view(y.sizes());
 }
 
 // The head's scores of the trained tokens are made from their rows.

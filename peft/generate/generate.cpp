@@ -9,6 +9,7 @@
 
 #include "peft/base/error.h"
 #include "peft/generate/logits.h"
+#include "peft/tensor/call_tokens.h"
 
 namespace peft {
 namespace {
@@ -68,7 +69,7 @@ class Generation {
  private:
   // [B, V] float32, for the token after the last one.
   at::Tensor last_scores(const LanguageModelInput& input) {
-    if (options_.on_rows) options_.on_rows(owners_);
+    const CallTokensScope scope(tokens_);
     const auto hidden = model_.hidden_states(input);
     return model_.head(hidden.select(1, hidden.size(1) - 1)).to(at::kFloat);
   }
@@ -89,6 +90,7 @@ class Generation {
       ids[i].narrow(0, width - length, length).copy_(at::tensor(row, at::kLong));
       mask[i].narrow(0, 0, width - length).zero_();
     }
+    tokens_ = std::make_shared<CallTokens>(ids);
     LanguageModelInput input{.input_ids = ids, .cache = cache_.get()};
     if (shortest < longest) {
       mask_ = mask;
@@ -159,6 +161,7 @@ class Generation {
     if (rows_.empty()) return;
     const auto index = at::tensor(staying, at::kLong);
     cache_->select_rows(index);
+    tokens_ = tokens_->select(staying);
     if (mask_.defined()) mask_ = mask_.index_select(0, index);
   }
 
@@ -168,6 +171,7 @@ class Generation {
   std::vector<int64_t> owners_;             // the prompt that each of them continues
   std::vector<Continuation> done_;
   std::unique_ptr<KeyValueCache> cache_;
+  std::shared_ptr<const CallTokens> tokens_;  // those of the prompts of these rows
   at::Tensor mask_;  // [B, longest prompt + max_new_tokens]; undefined: no padding
   std::optional<at::Generator> random_;
 };

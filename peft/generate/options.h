@@ -29,10 +29,6 @@ struct GenerateOptions {
   /// Called with each new token of each row as soon as it is known; returning false ends the row.
   std::function<bool(int64_t row, int64_t token)> on_token = {};
 
-  /// Called before each reading of the model with the prompts that the rows of the batch continue;
-  /// rows that have ended are left out.
-  std::function<void(const std::vector<int64_t>& rows)> on_rows = {};
-
   /// Throws: ConfigError for a number out of its range, or stop strings without `decode`.
   void validate() const;
 };

@@ -37,8 +37,9 @@ std::vector<int64_t> CallTokens::since_last(const std::vector<int64_t>& wanted) 
 
 std::shared_ptr<const CallTokens> CallTokens::select(const std::vector<int64_t>& rows) const {
   if (given_.empty()) {
-    const at::Tensor ids =
-        input_ids_.defined() ? input_ids_.index_select(0, at::tensor(rows, at::kLong)) : at::Tensor();
+    const at::Tensor ids = input_ids_.defined()
+                               ? input_ids_.index_select(0, at::tensor(rows, at::kLong))
+                               : at::Tensor();
     return std::make_shared<CallTokens>(ids);
   }
   std::vector<int64_t> offsets;

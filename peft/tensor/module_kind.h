@@ -20,8 +20,8 @@ class DeclaresWeightUse {
   virtual WeightUse weight_use() const = 0;
 };
 
-/// Implemented by module classes whose stacks of matrices, one an expert, are stored as [E, I, O] in
-/// place of [E, O, I]. Source: the attribute is_transposed of transformers' expert modules.
+/// Implemented by module classes whose stacks of matrices, one an expert, are stored as [E, I, O]
+/// in place of [E, O, I]. Source: the attribute is_transposed of transformers' expert modules.
 class DeclaresTransposedExperts {
  public:
   virtual ~DeclaresTransposedExperts() = default;

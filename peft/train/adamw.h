@@ -31,8 +31,8 @@ struct AdamWOptions {
   double weight_decay = 0;
 };
 
-/// AdamW (arXiv:1711.05101) with the results of torch.optim.AdamW. Each group, with or without decay
-/// and of one learning rate, is one fused pass over its parameters.
+/// AdamW (arXiv:1711.05101) with the results of torch.optim.AdamW. Each group, with or without
+/// decay and of one learning rate, is one fused pass over its parameters.
 class AdamW {
  public:
   AdamW(std::vector<TrainParameter> parameters, const AdamWOptions& options);

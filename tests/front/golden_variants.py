@@ -6,11 +6,13 @@ The folders are laid out as those of golden.py.
 import json
 import pathlib
 import shutil
+import types
 
 import torch
-from golden import Images, Transposed, randomise, run
+from golden import Images, Transposed, parameters, randomise, run
 from peft import LoraConfig, get_peft_model
-from peft.tuners.lora.variants import calculate_alora_offsets
+from peft.optimizers import create_lorafa_optimizer, create_loraplus_optimizer, create_riemannian_optimizer
+from peft.tuners.lora.variants import QALoraLinearVariant, calculate_alora_offsets
 from safetensors.torch import save_file
 from torch import nn
 
@@ -81,6 +83,9 @@ CASES = {
     "bdlora": (Mixed, dict(r=4, target_modules=["lin1", "lin2", "head"], use_bdlora=dict(
         target_modules_bd_a=["lin1"], target_modules_bd_b=["lin2"], nblocks=2, match_strict=False))),
     "velora": (Mixed, dict(r=2, target_modules=["lin1", "lin2"], velora_config=dict(num_groups=3, scale=0.5))),
+    "kasa": (Mixed, dict(r=3, target_modules=["lin1", "lin2"], kasa_config=dict(beta=0.01, gamma=0.02))),
+    "monteclora": (Mixed, dict(r=2, target_modules=["lin1", "lin2"], monteclora_config=dict(
+        num_samples=3, use_entropy=True, sample_scaler=0.1, kl_loss_weight=0.01, buffer_size=2))),
     "alora": (Mixed, dict(r=2, target_modules=["lin1", "lin2"], alora_invocation_tokens=[3, 5],
                           task_type="CAUSAL_LM")),
 }
@@ -106,6 +111,74 @@ def with_offsets(model):
     model.forward = forward
 
 
+def train_with(optimizer_of, targets, steps=3):
+    """A small adapter after some steps of an optimiser, with what it began with."""
+    torch.manual_seed(1)
+    base = Mixed()
+    tensors = {f"base.{k}": v.clone() for k, v in base.state_dict().items()}
+    model = get_peft_model(base, LoraConfig(r=2, lora_alpha=3, target_modules=targets, bias="lora_only",
+                                            use_rslora=True))
+    randomise(model)
+    tensors |= {f"before.{k}": v for k, v in parameters(model).items()}
+    x = torch.randint(0, 11, (3, 5))
+    tensors["input"] = x
+    optimizer = optimizer_of(model)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(x).square().sum().backward()
+        optimizer.step()
+    tensors |= {f"after.{k}": v for k, v in parameters(model).items()}
+    return {k: v.contiguous() for k, v in tensors.items()}
+
+
+def write_optimizers():
+    folder = OUT / "optimizers"
+    folder.mkdir()
+    runs = {
+        "loraplus": lambda m: create_loraplus_optimizer(m, torch.optim.AdamW, lr=1e-3, loraplus_lr_ratio=8,
+                                                         loraplus_weight_decay=0.1, loraplus_lr_embedding=5e-4),
+        "riemannian": lambda m: create_riemannian_optimizer(m, torch.optim.SGD, lr=1e-3, reg=0.05),
+        "lorafa": lambda m: create_lorafa_optimizer(m, r=2, lora_alpha=3, lr=1e-3, weight_decay=0.1),
+    }
+    for name, optimizer_of in runs.items():
+        # Python's LoRA-FA has no road for convolutions.
+        targets = ["emb", "lin1"] if name == "lorafa" else ["emb", "lin1", "conv"]
+        save_file(train_with(optimizer_of, targets), folder / f"{name}.safetensors")
+
+
+def write_qalora():
+    """The formula alone: its layers are those of a grouped quantisation."""
+    torch.manual_seed(2)
+    module = types.SimpleNamespace(
+        lora_A={"a": nn.Linear(3, 2, bias=False)}, lora_B={"a": nn.Linear(2, 5, bias=False)},
+        lora_dropout={"a": nn.Identity()}, scaling={"a": 0.75}, qalora_group_size={"a": 4}, in_features=12,
+        training=True)
+    x = torch.randn(2, 3, 12)
+    y = QALoraLinearVariant.forward(module, "a", x, torch.zeros(2, 3, 5))
+    save_file({"x": x, "a": module.lora_A["a"].weight.detach(), "b": module.lora_B["a"].weight.detach(),
+               "y": y.detach()}, OUT / "qalora.safetensors")
+
+
+def with_noise(model):
+    """The same random numbers in every call; returns them."""
+    noise = {}
+    for name in ("lin1", "lin2"):
+        sampler = getattr(model.base_model.model, name).lora_monteclora_sampler["default"]
+        sample = {"z_mvn": torch.randn(3, 8, 2), "z_wishart": torch.diag(1 + torch.rand(2)),
+                  "z_dirichlet": torch.randn(3)}
+        sampler.sampler.get = lambda sample=sample: sample
+        noise |= {f"{name}.{key}": value for key, value in sample.items()}
+    return noise
+
+
+def extra_loss(model, name):
+    if name == "kasa":
+        return {"loss": model.base_model._get_kasa_loss().detach()}
+    if name == "monteclora":
+        return {"loss": model.base_model._get_monteclora_loss().detach()}
+    return {}
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     for name, (net, options) in CASES.items():
@@ -125,7 +198,11 @@ def main():
         save_file(base_state, folder / "base.safetensors")
         if name == "alora":
             with_offsets(model)
-        save_file(run(model, x, name not in UNMERGEABLE), folder / "run.safetensors")
+        tensors = with_noise(model) if name == "monteclora" else {}
+        tensors |= extra_loss(model, name)
+        save_file(run(model, x, name not in UNMERGEABLE) | tensors, folder / "run.safetensors")
+    write_optimizers()
+    write_qalora()
     (OUT / "cases.json").write_text(json.dumps(sorted(CASES), indent=1) + "\n")
 
 

@@ -4,113 +4,25 @@
 #include <gtest/gtest.h>
 
 #include "peft/formats/safetensors_file.h"
+#include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/variants/dora.h"
+#include "peft/methods/lora/variants/losses.h"
+#include "peft/methods/lora/variants/monteclora.h"
+#include "peft/methods/lora/variants/qalora.h"
 #include "peft/tensor/call_tokens.h"
-#include "peft/tensor/module_kind.h"
 #include "tests/front/golden_run.h"
+#include "tests/front/variant_models.h"
 
 namespace peft {
 namespace {
 
 namespace fs = std::filesystem;
-namespace nn = torch::nn;
 using namespace test;  // NOLINT: what the golden tests share
 
 fs::path variant(const std::string& name) { return golden("../golden_variants") / name; }
 
-struct MixedImpl : nn::Module {
-  MixedImpl() {
-    emb = register_module("emb", nn::Embedding(11, 8));
-    lin1 = register_module("lin1", nn::Linear(8, 8));
-    lin2 = register_module("lin2", nn::Linear(nn::LinearOptions(8, 8).bias(false)));
-    conv = register_module("conv", nn::Conv1d(nn::Conv1dOptions(8, 6, 3).padding(1)));
-    head = register_module("head", nn::Linear(6, 4));
-  }
-  at::Tensor forward(const at::Tensor& ids) {
-    at::Tensor h = torch::relu(lin1(emb(ids)));
-    h = h + lin2(h);
-    return head(torch::relu(conv(h.transpose(1, 2)).transpose(1, 2)));
-  }
-  nn::Embedding emb{nullptr};
-  nn::Linear lin1{nullptr}, lin2{nullptr}, head{nullptr};
-  nn::Conv1d conv{nullptr};
-};
-TORCH_MODULE(Mixed);
-
-struct ImagesImpl : nn::Module {
-  ImagesImpl() {
-    conv1 = register_module("conv1",
-                            nn::Conv2d(nn::Conv2dOptions(4, 6, 3).stride(2).padding(1).groups(2)));
-    conv2 = register_module("conv2", nn::Conv2d(nn::Conv2dOptions(6, 4, 1)));
-    conv3 = register_module("conv3", nn::Conv3d(nn::Conv3dOptions(2, 3, 2)));
-    head = register_module("head", nn::Linear(3, 2));
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor h = torch::relu(conv2(torch::relu(conv1(x))));
-    return head(conv3(h.view({h.size(0), 2, 2, h.size(2), h.size(3)})).mean({2, 3, 4}));
-  }
-  nn::Conv2d conv1{nullptr}, conv2{nullptr};
-  nn::Conv3d conv3{nullptr};
-  nn::Linear head{nullptr};
-};
-TORCH_MODULE(Images);
-
-struct Conv1DImpl : nn::Module {
-  Conv1DImpl(int64_t out, int64_t in) {
-    weight = register_parameter("weight", torch::zeros({in, out}));
-    bias = register_parameter("bias", torch::zeros({out}));
-  }
-  at::Tensor forward(const at::Tensor& x) { return torch::matmul(x, weight) + bias; }
-  at::Tensor weight, bias;
-};
-TORCH_MODULE(Conv1D);
-
-struct TransposedImpl : nn::Module {
-  TransposedImpl() {
-    c_attn = register_module("c_attn", Conv1D(6, 8));
-    c_proj = register_module("c_proj", Conv1D(8, 6));
-    out = register_module("out", nn::Linear(8, 3));
-  }
-  at::Tensor forward(const at::Tensor& x) { return out(c_proj(torch::relu(c_attn(x)))); }
-  Conv1D c_attn{nullptr}, c_proj{nullptr};
-  nn::Linear out{nullptr};
-};
-TORCH_MODULE(Transposed);
-
-struct StackImpl : nn::Module, DeclaresTransposedExperts {
-  explicit StackImpl(bool transposed) : transposed(transposed) {
-    const std::vector<int64_t> wide{3, 4, 6}, tall{3, 6, 4};
-    up = register_parameter("up", torch::zeros(transposed ? wide : tall));
-    down = register_parameter("down", torch::zeros(transposed ? tall : wide));
-  }
-  bool is_transposed() const override { return transposed; }
-  at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor first = transposed ? up : up.transpose(1, 2);
-    const at::Tensor second = transposed ? down : down.transpose(1, 2);
-    return torch::bmm(torch::relu(torch::bmm(x.expand({3, -1, -1}), first)), second).sum(0);
-  }
-  bool transposed;
-  at::Tensor up, down;
-};
-TORCH_MODULE(Stack);
-
-struct ExpertsImpl : nn::Module {
-  ExpertsImpl() {
-    lin = register_module("lin", nn::Linear(4, 4));
-    plain = register_module("plain", Stack(false));
-    turned = register_module("turned", Stack(true));
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    const at::Tensor h = lin(x);
-    return turned(h + plain(h));
-  }
-  nn::Linear lin{nullptr};
-  Stack plain{nullptr}, turned{nullptr};
-};
-TORCH_MODULE(Experts);
-
 template <typename Net>
-Net base_net(const std::string& name) {
+Net variant_base(const std::string& name) {
   Net net;
   const at::NoGradGuard no_grad;
   const StateDict weights = formats::SafetensorsFile(variant(name) / "base.safetensors").load_all();
@@ -121,8 +33,8 @@ Net base_net(const std::string& name) {
 }
 
 template <typename Net>
-PeftModelFor<Net> load(const std::string& name) {
-  return PeftModel::from_pretrained(base_net<Net>(name), variant(name), {.is_trainable = true});
+PeftModelFor<Net> load_variant(const std::string& name) {
+  return PeftModel::from_pretrained(variant_base<Net>(name), variant(name), {.is_trainable = true});
 }
 
 StateDict run_of(const std::string& name) {
@@ -131,38 +43,86 @@ StateDict run_of(const std::string& name) {
 
 template <typename Net>
 void expect_like_python(const std::string& name) {
-  auto model = load<Net>(name);
+  auto model = load_variant<Net>(name);
   expect_same_files(model, variant(name));
   expect_training_like_python(model, run_of(name),
                               [&](const at::Tensor& x) { return model->forward(x); });
 }
 
-TEST(GoldenVariants, DoraOnLinearEmbeddingAndConvolution) { expect_like_python<Mixed>("dora"); }
+TEST(GoldenVariants, DoraOnLinearEmbeddingAndConvolution) {
+  expect_like_python<models::Mixed>("dora");
+}
 
-TEST(GoldenVariants, DoraOnTransposedLayers) { expect_like_python<Transposed>("dora_transposed"); }
+TEST(GoldenVariants, DoraOnTransposedLayers) {
+  expect_like_python<models::Transposed>("dora_transposed");
+}
 
 TEST(GoldenVariants, DoraOnConvolutionsOfAllDimensions) {
-  expect_like_python<Images>("dora_images");
-  auto model = load<Images>("dora_images");
+  expect_like_python<models::Images>("dora_images");
+  auto model = load_variant<models::Images>("dora_images");
   EXPECT_THROW(model.merge_adapter(), UnsupportedError);
 }
 
-TEST(GoldenVariants, TrainableTokens) { expect_like_python<Mixed>("tokens"); }
+TEST(GoldenVariants, TrainableTokens) { expect_like_python<models::Mixed>("tokens"); }
 
-TEST(GoldenVariants, TrainableTokensBesideDora) { expect_like_python<Mixed>("tokens_dora"); }
-
-TEST(GoldenVariants, TargetParameters) { expect_like_python<Experts>("parameters"); }
-
-TEST(GoldenVariants, TargetParametersBesideModules) {
-  expect_like_python<Experts>("parameters_and_modules");
+TEST(GoldenVariants, TrainableTokensBesideDora) {
+  expect_like_python<models::Mixed>("tokens_dora");
 }
 
-TEST(GoldenVariants, BlockDiagonal) { expect_like_python<Mixed>("bdlora"); }
+TEST(GoldenVariants, TargetParameters) { expect_like_python<models::Experts>("parameters"); }
 
-TEST(GoldenVariants, Velora) { expect_like_python<Mixed>("velora"); }
+TEST(GoldenVariants, TargetParametersBesideModules) {
+  expect_like_python<models::Experts>("parameters_and_modules");
+}
+
+TEST(GoldenVariants, BlockDiagonal) { expect_like_python<models::Mixed>("bdlora"); }
+
+TEST(GoldenVariants, Kasa) {
+  expect_like_python<models::Mixed>("kasa");
+  auto model = load_variant<models::Mixed>("kasa");
+  expect_close(lora::kasa_loss(model.tuner()), run_of("kasa").at("loss"), "extra loss");
+  EXPECT_THROW(model.add_adapter("plain", LoraConfig{.target_modules = {"lin1"}}), ConfigError);
+}
+
+TEST(GoldenVariants, QaloraSeesItsInputsInGroups) {
+  const StateDict run = formats::SafetensorsFile(variant("qalora.safetensors")).load_all();
+  const lora::LoraAdapter adapter{.a = run.at("a"), .b = run.at("b"), .bias = {}, .scaling = 0.75};
+  expect_close(lora::qalora_update(adapter, run.at("x"), 4), run.at("y"), "update");
+  EXPECT_THROW(lora::qalora_update(adapter, run.at("x"), 5), ConfigError);
+}
+
+// Python's random numbers in the place of our own.
+void use_noise_of(PeftModelFor<models::Mixed>& model, const StateDict& run) {
+  for (Attachment& attachment : model.tuner().attachments()) {
+    const std::string name = attachment.found.site.module_name + ".";
+    const auto& layer = dynamic_cast<const lora::LoraLayer&>(*attachment.layer);
+    auto& variant = const_cast<lora::MontecloraVariant&>(
+        dynamic_cast<const lora::MontecloraVariant&>(*layer.adapter("default").variant));
+    variant.set_noise([=] {
+      return lora::MontecloraNoise{.normal = run.at(name + "z_mvn"),
+                                   .wishart = run.at(name + "z_wishart").diagonal(),
+                                   .mixture = run.at(name + "z_dirichlet")};
+    });
+  }
+}
+
+TEST(GoldenVariants, Monteclora) {
+  const StateDict run = run_of("monteclora");
+  auto model = load_variant<models::Mixed>("monteclora");
+  use_noise_of(model, run);
+  expect_close(lora::monteclora_loss(model.tuner()), run.at("loss"), "extra loss");
+  expect_same_files(model, variant("monteclora"));
+  expect_training_like_python(model, run, [&](const at::Tensor& x) { return model->forward(x); });
+  auto drawing = load_variant<models::Mixed>("monteclora");
+  EXPECT_FALSE(at::equal(drawing->forward(run.at("input")), drawing->forward(run.at("input"))));
+  drawing.eval();
+  EXPECT_TRUE(at::equal(drawing->forward(run.at("input")), drawing->forward(run.at("input"))));
+}
+
+TEST(GoldenVariants, Velora) { expect_like_python<models::Mixed>("velora"); }
 
 TEST(GoldenVariants, ActivatedFromTheInvocationTokensOn) {
-  auto model = load<Mixed>("alora");
+  auto model = load_variant<models::Mixed>("alora");
   expect_same_files(model, variant("alora"));
   expect_training_like_python(model, run_of("alora"), [&](const at::Tensor& x) {
     const CallTokensScope tokens(x);
@@ -174,7 +134,7 @@ TEST(GoldenVariants, ActivatedFromTheInvocationTokensOn) {
 
 // Whatever reads the weight sees what the layer computes with it.
 TEST(GoldenVariants, DoraIsTheSameForOtherReadersOfTheWeight) {
-  auto model = load<Mixed>("dora");
+  auto model = load_variant<models::Mixed>("dora");
   const at::NoGradGuard no_grad;
   const at::Tensor x = torch::randn({4, 8});
   auto net = model.get_base_model();
@@ -187,7 +147,7 @@ TEST(GoldenVariants, DoraIsTheSameForOtherReadersOfTheWeight) {
 }
 
 TEST(GoldenVariants, CachedNormsAreNeverStale) {
-  auto model = load<Mixed>("dora");
+  auto model = load_variant<models::Mixed>("dora");
   const at::Tensor x = run_of("dora").at("input");
   model.eval();
   const at::NoGradGuard no_grad;
@@ -206,7 +166,7 @@ TEST(GoldenVariants, CachedNormsAreNeverStale) {
 
 TEST(GoldenVariants, AFreshAdapterChangesNothing) {
   for (const bool velora : {false, true}) {
-    Mixed net;
+    models::Mixed net;
     const at::Tensor x = torch::randint(0, 11, {3, 5});
     const at::Tensor before = net->forward(x).detach();
     LoraConfig config{.r = 2, .target_modules = {"lin1", "lin2"}};
@@ -223,7 +183,7 @@ TEST(GoldenVariants, AFreshAdapterChangesNothing) {
 }
 
 TEST(GoldenVariants, TwoAdaptersAreChained) {
-  auto model = load<Mixed>("dora");
+  auto model = load_variant<models::Mixed>("dora");
   model.load_adapter(variant("velora"), "second", {.is_trainable = true});
   model.set_adapter({"default", "second"});
   model.eval();

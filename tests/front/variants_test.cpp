@@ -89,7 +89,7 @@ TEST(Variants, TokensThatCannotBeTrainedAreRefused) {
             std::string::npos);
   refused<NoMatchError>(tokens("[1]"));  // there is no embed_tokens
   LoraConfig both = tokens(R"({"emb": [1]})");
-  both.modules_to_save = {"emb"};
+  both.modules_to_save = std::vector<std::string>{"emb"};
   EXPECT_NE(refused<ConfigError>(both).find("modules_to_save"), std::string::npos);
   LoraConfig adapted = tokens(R"({"emb": [1]})");
   adapted.target_modules = {"emb"};
@@ -139,11 +139,11 @@ TEST(Variants, AdaptersOnParametersHaveTheSameOnes) {
   WithEmbedding net;
   LoraConfig config{.r = 2,
                     .target_modules = std::vector<std::string>{},
-                    .target_parameters = {{"fc1.weight", "fc2.weight"}}};
+                    .target_parameters = std::vector<std::string>{"fc1.weight", "fc2.weight"}};
   auto model = get_peft_model(net, config);
-  config.target_parameters = {{"fc2.weight", "fc1.weight"}};
+  config.target_parameters = std::vector<std::string>{"fc2.weight", "fc1.weight"};
   model.add_adapter("same", config);
-  config.target_parameters = {{"fc1.weight"}};
+  config.target_parameters = std::vector<std::string>{"fc1.weight"};
   EXPECT_THROW(model.add_adapter("fewer", config), ConfigError);
   model.delete_adapter("default");
   EXPECT_EQ(model.state_dict("same").names().size(), 4u);

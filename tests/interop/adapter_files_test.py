@@ -1,10 +1,12 @@
 """Adapters that this program wrote load in Python PEFT, and those that Python wrote load here."""
 
 import functools
+import json
 
 import support
 from peft import (LoraConfig, get_peft_model, get_peft_model_state_dict,
                   set_peft_model_state_dict)
+from peft.tuners.lora.config import BdLoraConfig, KasaConfig, MontecloraConfig, VeloraConfig
 from peft.utils import load_peft_weights
 from support import (expect_same_scores, llama, peft, qwen2, randomise, run_cases, saved,
                      token_rows, write_rows)
@@ -84,6 +86,31 @@ run_cases({
     "here: tied model, a saved head": here(qwen2, lora_modules_to_save=["lm_head"]),
     "here: tied model, a saved embedding": here(qwen2, lora_modules_to_save=["embed_tokens"]),
     "here: tied model, both saved": here(qwen2, lora_modules_to_save=["lm_head", "embed_tokens"]),
+    "here: DoRA": here(llama, lora_target_modules="all-linear", use_dora=True),
+    "here: DoRA on the embedding": here(llama, lora_target_modules=["embed_tokens", "v_proj"], use_dora=True),
+    "here: trained tokens": here(llama, trainable_token_indices=[5, 9, 20]),
+    "here: trained tokens of a tied model": here(qwen2, trainable_token_indices=[5, 9, 20]),
+    "here: parameters": here(llama, lora_target_parameters=["gate_proj.weight", "up_proj.weight"]),
+    "here: block-diagonal": here(llama, lora_target_modules=["q_proj", "down_proj"], use_bdlora=json.dumps(
+        {"target_modules_bd_a": ["down_proj"], "target_modules_bd_b": ["q_proj"], "nblocks": 2})),
+    "here: VeLoRA": here(llama, velora_config=json.dumps({"num_groups": 5})),
+    "here: MonteCLoRA": here(llama, monteclora_config=json.dumps({"num_samples": 2, "buffer_size": 2})),
+    "here: KaSA": here(llama, kasa_config="{}", lora_r=4),
+    "here: LoRA+": here(llama, loraplus_lr_ratio=4),
+    "python: DoRA": python(llama, target_modules="all-linear", use_dora=True),
+    "python: DoRA on the embedding": python(llama, target_modules=["embed_tokens", "q_proj"], use_dora=True),
+    "python: trained tokens": python(llama, trainable_token_indices=[5, 9, 20]),
+    "python: trained tokens by name": python(llama, trainable_token_indices={"embed_tokens": [3, 4]}),
+    "python: trained tokens of a tied model": python(qwen2, trainable_token_indices=[5, 9, 20]),
+    "python: tied model, other tokens for the head": python(qwen2, trainable_token_indices={
+        "embed_tokens": [3, 4], "lm_head": [7]}),
+    "python: parameters": python(llama, target_modules=[], target_parameters=["q_proj.weight", "mlp.up_proj.weight"]),
+    "python: block-diagonal": python(llama, target_modules=["q_proj", "down_proj"], use_bdlora=BdLoraConfig(
+        target_modules_bd_a=["down_proj"], target_modules_bd_b=["q_proj"], nblocks=2)),
+    "python: VeLoRA": python(llama, velora_config=VeloraConfig(num_groups=5)),
+    "python: MonteCLoRA": python(llama, monteclora_config=MontecloraConfig(num_samples=2, buffer_size=2)),
+    "python: KaSA": python(llama, kasa_config=KasaConfig()),
+    "python: aLoRA": python(llama, alora_invocation_tokens=[40]),
     "python: default targets": python(llama),
     "python: all-linear": python(llama, target_modules="all-linear"),
     "python: a pattern": python(llama, target_modules=r".*layers\.1\.(self_attn\.q|mlp\.up)_proj"),

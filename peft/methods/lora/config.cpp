@@ -9,6 +9,8 @@
 #include "peft/base/warnings.h"
 #include "peft/methods/lora/variants/alora.h"
 #include "peft/methods/lora/variants/bdlora.h"
+#include "peft/methods/lora/variants/kasa.h"
+#include "peft/methods/lora/variants/monteclora.h"
 #include "peft/methods/lora/variants/velora.h"
 
 namespace peft {
@@ -104,12 +106,18 @@ void check_variants(const LoraConfig& config) {
   if (config.use_dora && config.lora_bias) {
     throw_config("lora_bias", "false where use_dora is true", "true");
   }
-  for (const auto& [field, value] :
-       {std::pair{"velora_config", &config.velora_config}, {"use_bdlora", &config.use_bdlora}}) {
+  const std::pair<const char*, const Json*> settings[] = {
+      {"velora_config", &config.velora_config},
+      {"use_bdlora", &config.use_bdlora},
+      {"monteclora_config", &config.monteclora_config},
+      {"kasa_config", &config.kasa_config}};
+  for (const auto& [field, value] : settings) {
     if (value->is_null() || value->is_object()) continue;
     throw_config(field, "an object or null", dump_json(*value, {.indent = std::nullopt}));
   }
   if (truthy(config.velora_config)) lora::VeloraConfig::parse(config.velora_config);
+  if (truthy(config.monteclora_config)) lora::MontecloraConfig::parse(config.monteclora_config);
+  if (truthy(config.kasa_config)) lora::KasaConfig::parse(config.kasa_config);
   if (truthy(config.use_bdlora)) lora::BdLoraConfig::parse(config.use_bdlora);
   const bool alora = !config.alora_invocation_tokens.is_null();
   if (alora) lora::alora_tokens(config);
@@ -120,10 +128,8 @@ void check_variants(const LoraConfig& config) {
   if (config.use_qalora) throw_unsupported("use_qalora", "true", "false");
   if (config.ensure_weight_tying) throw_unsupported("ensure_weight_tying", "true", "false");
   refuse("megatron_config", config.megatron_config);
-  refuse("monteclora_config", config.monteclora_config);
   refuse("layer_replication", config.layer_replication);
   refuse("arrow_config", config.arrow_config);
-  refuse("kasa_config", config.kasa_config);
 }
 
 // Settings of an initialisation that is not chosen have no effect, in Python neither.

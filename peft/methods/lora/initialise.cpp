@@ -73,8 +73,7 @@ void fill_product(LoraAdapter& adapter, const LoraConfig& config, const Shapes& 
 // output, or the targeted parameter.
 std::string targeted_name(const Site& site) {
   if (site.by_parameter) return site.full_name();
-  return site.kind == SiteKind::kAttentionOutput ? parent_name(site.module_name)
-                                                 : site.module_name;
+  return site.kind == SiteKind::kAttentionOutput ? parent_name(site.module_name) : site.module_name;
 }
 
 }  // namespace

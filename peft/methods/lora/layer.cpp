@@ -127,8 +127,8 @@ Tensor LoraLayer::delta_after(const std::string& name, const Tensor& weight,
 // One pass over a stack of experts, without a change of its size beside it.
 Tensor LoraLayer::replaced(const Tensor& weight) const {
   const auto type = weight.scalar_type();
-  const bool adds = type == at::kFloat || type == at::kDouble || type == at::kHalf ||
-                    type == at::kBFloat16;
+  const bool adds =
+      type == at::kFloat || type == at::kDouble || type == at::kHalf || type == at::kBFloat16;
   const bool one = site().kind == SiteKind::kExperts && running_.size() == 1;
   if (!one || !adds || at::autocast::is_autocast_enabled(weight.device().type())) return {};
   const ExpertFactors factors =
@@ -165,8 +165,11 @@ Tensor LoraLayer::add_linear(Tensor y, const Tensor& x, const Tensor& weight,
   for (const LoraAdapter* adapter : running_) {
     const double dropout = dropout_now(*adapter);
     if (adapter->variant) {
-      const LinearCall call{
-          .x = x, .weight = weight, .bias = bias, .dropout = dropout, .training = slots().training()};
+      const LinearCall call{.x = x,
+                            .weight = weight,
+                            .bias = bias,
+                            .dropout = dropout,
+                            .training = slots().training()};
       y = adapter->variant->linear(*adapter, call, y);
       continue;
     }
@@ -218,8 +221,8 @@ Tensor LoraLayer::transposed_linear(const Tensor& x, const Tensor& weight,
   // A weight [O, I] that is multiplied as it lies: x [..., O] W is x (W + s B A).
   const std::string reason = input_dependence();
   if (!reason.empty()) throw UnsupportedError(parameter_name() + ": " + reason + ".");
-  const bool whole = varied_ || site().kind == SiteKind::kAttentionOutput ||
-                     site().kind == SiteKind::kEmbedding;
+  const bool whole =
+      varied_ || site().kind == SiteKind::kAttentionOutput || site().kind == SiteKind::kEmbedding;
   if (whole) {
     const Tensor product = at::matmul(x, changed(weight));
     return bias && bias->defined() ? product + *bias : product;

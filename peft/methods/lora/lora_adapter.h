@@ -16,7 +16,7 @@ struct LoraAdapter {
   at::Tensor bias;  // [O]; undefined without lora_bias
   double scaling = 1.0;
   double dropout = 0.0;
-  std::shared_ptr<const LoraVariant> variant = {};  // null: LoRA as it is in the paper
+  std::shared_ptr<LoraVariant> variant = {};  // null: LoRA as it is in the paper
 };
 
 }  // namespace peft::lora

@@ -1,10 +1,29 @@
 #include "peft/adapter/method.h"
 
+#include "peft/base/error.h"
 #include "peft/methods/lora/config.h"
 #include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/targets.h"
 
 namespace peft::lora {
+
+namespace {
+
+// KaSA changes the base weights for good: what another adapter meant by them would depend on which
+// of the two came first.
+void check_kasa_beside(const PeftConfig& config, const std::string& other_name,
+                       const PeftConfig& other) {
+  const bool mine = !config.as<LoraConfig>().kasa_config.is_null();
+  const bool theirs = !other.as<LoraConfig>().kasa_config.is_null();
+  if (mine == theirs) return;
+  throw ConfigError(
+      std::string("kasa_config: KaSA cannot be combined with adapters that do not use it, since it "
+                  "changes the base weights: expected ") +
+      (theirs ? "kasa_config" : "null") + " as adapter '" + other_name +
+      "' has, got the opposite.");
+}
+
+}  // namespace
 
 extern const Method kMethod;
 const Method kMethod{
@@ -16,6 +35,7 @@ const Method kMethod{
       return std::make_shared<LoraLayer>(site);
     },
     .default_targets = default_targets,
+    .check_beside = check_kasa_beside,
     .can_merge = true,
 };
 

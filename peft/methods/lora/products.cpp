@@ -44,8 +44,8 @@ Tensor weight_change(const LoraAdapter& adapter, SiteKind kind) {
 
 ExpertFactors expert_factors(const LoraAdapter& adapter, int64_t experts, bool transposed) {
   const int64_t rank = adapter.a.size(0) / experts;
-  const Tensor a = adapter.a.view({experts, rank, -1});                            // [E, R, I]
-  const Tensor b = adapter.b.view({-1, rank, experts}).permute({2, 0, 1});         // [E, O, R]
+  const Tensor a = adapter.a.view({experts, rank, -1});                     // [E, R, I]
+  const Tensor b = adapter.b.view({-1, rank, experts}).permute({2, 0, 1});  // [E, O, R]
   if (transposed) return {.left = a.transpose(1, 2), .right = b.transpose(1, 2)};
   return {.left = b, .right = a};
 }

@@ -49,7 +49,7 @@ TEST(LoraConfig, NumbersAreWrittenAsTheyWereGiven) {
 }
 
 TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
-  EXPECT_THROW((LoraConfig{.use_dora = true}.validate()), UnsupportedError);
+  EXPECT_THROW((LoraConfig{.use_qalora = true}.validate()), UnsupportedError);
   EXPECT_THROW((LoraConfig{.init_lora_weights = "pissa_niter_4"}.validate()), UnsupportedError);
   EXPECT_THROW((LoraConfig{.layer_replication = Json::parse("[[0, 2]]")}.validate()),
                UnsupportedError);
@@ -59,12 +59,9 @@ TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
 
 TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
   const Json values = Json::parse(R"({
-    "use_dora": true, "use_qalora": true, "ensure_weight_tying": true,
-    "megatron_config": {"a": 1}, "velora_config": {"num_groups": 4},
-    "alora_invocation_tokens": [1, 2], "monteclora_config": {"num_samples": 2},
-    "layer_replication": [[0, 2]], "use_bdlora": {"nblocks": 2}, "arrow_config": {"top_k": 1},
-    "kasa_config": {"beta": 0.1}, "trainable_token_indices": [1],
-    "target_parameters": ["experts.w"], "init_lora_weights": "olora"})");
+    "use_qalora": true, "ensure_weight_tying": true, "megatron_config": {"a": 1},
+    "layer_replication": [[0, 2]], "arrow_config": {"top_k": 1},
+    "init_lora_weights": "olora"})");
   for (const auto& [key, value] : values.items()) {
     Json file = {{"peft_type", "LORA"}};
     file[key] = value;
@@ -81,6 +78,21 @@ TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
   for (const char* word : {"eva", "olora", "pissa", "pissa_niter_2", "corda", "loftq", "orthogonal",
                            "mica", "lora_ga"}) {
     EXPECT_THROW((LoraConfig{.init_lora_weights = word}.validate()), UnsupportedError) << word;
+  }
+}
+
+TEST(LoraConfig, FieldsOfVariantsAreWrittenAsTheyWereRead) {
+  const Json values = Json::parse(R"({
+    "use_dora": true, "velora_config": {"num_groups": 4, "scale": 1.0, "init_type": "random"},
+    "alora_invocation_tokens": [1, 2], "monteclora_config": {"num_samples": 2},
+    "use_bdlora": {"nblocks": 2}, "kasa_config": {"beta": 0.1}, "trainable_token_indices": [1],
+    "target_parameters": ["experts.w"]})");
+  for (const auto& [key, value] : values.items()) {
+    Json file = {{"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}};
+    file[key] = value;
+    const PeftConfig config = parse_method_config<LoraConfig>(file, "a.json");
+    EXPECT_NO_THROW(config.validate()) << key;
+    EXPECT_EQ(config.to_json()[key], value) << key;
   }
 }
 

@@ -4,7 +4,8 @@
 
 namespace peft::lora {
 
-/// What adapter_config.json's `use_bdlora` says.  Source: BdLoraConfig in peft/tuners/lora/config.py.
+/// What adapter_config.json's `use_bdlora` says.  Source: BdLoraConfig in
+/// peft/tuners/lora/config.py.
 struct BdLoraConfig {
   std::vector<std::string> target_modules_bd_a = {};  // parts of names whose A is block-diagonal
   std::vector<std::string> target_modules_bd_b = {};
@@ -15,8 +16,8 @@ struct BdLoraConfig {
   static BdLoraConfig parse(const Json& object);
 };
 
-/// BD-LoRA: A or B is block-diagonal, so that each shard of a sharded layer needs only its own part.
-/// Only the blocks are stored: A [R, I / blocks], B [O, R / blocks].
+/// BD-LoRA: A or B is block-diagonal, so that each shard of a sharded layer needs only its own
+/// part. Only the blocks are stored: A [R, I / blocks], B [O, R / blocks].
 ///
 /// Source: BdLoraLinearVariant in peft/tuners/lora/variants.py.
 class BdLoraVariant final : public LoraVariant {

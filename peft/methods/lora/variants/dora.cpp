@@ -26,7 +26,7 @@ using at::Tensor;
 // One output a row.  -> [O, I·k], of an embedding [D, V]
 Tensor as_rows(const Tensor& weight, SiteKind kind) {
   const bool columns = kind == SiteKind::kEmbedding || kind == SiteKind::kTransposedLinear;
-  return columns ? weight.t() : weight.flatten(1);
+  return columns ? weight.t() : weight.reshape({weight.size(0), -1});
 }
 
 // A number an output in the shape that multiplies the site's weight.
@@ -67,7 +67,8 @@ BaseChange DoraVariant::initialise(const LoraAdapter& adapter, const Tensor& wei
   return {};
 }
 
-// ‖W + s B A‖ of each output, in the adapter's precision and without a gradient.  rows [O, K] -> [O]
+// ‖W + s B A‖ of each output, in the adapter's precision and without a gradient.
+//   rows [O, K] -> [O]
 // Convolutions with groups have a product of B and A with as many numbers as the weight, in another
 // order; as in Python they are taken in the order in which they lie.
 Tensor DoraVariant::norm(const LoraAdapter& adapter, const Tensor& rows) const {
@@ -78,21 +79,22 @@ Tensor DoraVariant::norm(const LoraAdapter& adapter, const Tensor& rows) const {
   const Tensor sum = b.size(0) == base.size(0)
                          ? at::addmm(base, b, a, 1, adapter.scaling)
                          : base + (at::mm(b, a) * adapter.scaling).view(base.sizes());
-  return at::linalg_vector_norm(sum, 2, {1});
+  return at::linalg_vector_norm(sum, 2, at::IntArrayRef{1});
 }
 
-// m / ‖W + s B A‖.  -> [O]
-Tensor DoraVariant::factor(const LoraAdapter& adapter, const Tensor& rows) const {
+// m / ‖W + s B A‖.  rows [O, K], the weight's -> [O]
+Tensor DoraVariant::factor(const LoraAdapter& adapter, const Tensor& weight,
+                           const Tensor& rows) const {
   const Tensor magnitude = magnitude_.flatten();
   const bool keep = caching && !at::GradMode::is_enabled() && has_version(adapter.a) &&
-                    has_version(adapter.b) && has_version(rows);
+                    has_version(adapter.b) && has_version(weight);
   if (!keep) return magnitude / norm(adapter, rows);
   Cached now{.a = adapter.a.data_ptr(),
              .b = adapter.b.data_ptr(),
-             .weight = rows.data_ptr(),
+             .weight = weight.data_ptr(),
              .a_version = static_cast<int64_t>(adapter.a._version()),
              .b_version = static_cast<int64_t>(adapter.b._version()),
-             .weight_version = static_cast<int64_t>(rows._version())};
+             .weight_version = static_cast<int64_t>(weight._version())};
   const std::lock_guard lock(mutex_);
   if (!cached_.norm.defined() || !cached_.matches(now)) {
     now.norm = norm(adapter, rows);
@@ -103,7 +105,7 @@ Tensor DoraVariant::factor(const LoraAdapter& adapter, const Tensor& rows) const
 
 Tensor DoraVariant::linear(const LoraAdapter& adapter, const LinearCall& call,
                            const Tensor& y) const {
-  const Tensor scale = factor(adapter, call.weight);
+  const Tensor scale = factor(adapter, call.weight, call.weight);
   const auto type = y.scalar_type();
   const Tensor seen = dropped(call.x, call.dropout);
   const Tensor update = low_rank_product(adapter, seen).to(type) * adapter.scaling;
@@ -119,13 +121,14 @@ Tensor DoraVariant::linear_alone(const LoraAdapter& adapter, const LinearCall& c
   if (call.dropout > 0.0) return LoraVariant::linear_alone(adapter, call);
   const LinearUpdate update{.a = adapter.a, .b = adapter.b, .scaling = adapter.scaling};
   const Tensor direction = lora_linear(call.x, call.weight, std::nullopt, update);
-  const Tensor y = direction * factor(adapter, call.weight).to(direction.scalar_type());
+  const Tensor y =
+      direction * factor(adapter, call.weight, call.weight).to(direction.scalar_type());
   return call.bias && call.bias->defined() ? y + *call.bias : y;
 }
 
 Tensor DoraVariant::embedding(const LoraAdapter& adapter, const Tensor& weight,
                               const EmbeddingCall& call, const Tensor& y) const {
-  const Tensor scale = factor(adapter, as_rows(weight, kind_));
+  const Tensor scale = factor(adapter, weight, as_rows(weight, kind_));
   const Tensor update = low_rank_lookup(adapter.a.t(), adapter.b.t(), call) * adapter.scaling;
   return scale * (y + update);
 }
@@ -133,7 +136,7 @@ Tensor DoraVariant::embedding(const LoraAdapter& adapter, const Tensor& weight,
 Tensor DoraVariant::convolution(const LoraAdapter& adapter, const Tensor& x, const Tensor& weight,
                                 const std::optional<Tensor>& bias, const ConvolutionCall& call,
                                 double dropout, const Tensor& y) const {
-  const Tensor scale = over_channels(factor(adapter, as_rows(weight, kind_)), y);
+  const Tensor scale = over_channels(factor(adapter, weight, as_rows(weight, kind_)), y);
   const Tensor seen = dropped(x, dropout);
   const Tensor update = low_rank_convolution(adapter, seen, call).to(y.scalar_type());
   Tensor direction;  // of the base, without its bias

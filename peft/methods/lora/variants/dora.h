@@ -17,7 +17,8 @@ class DoraVariant final : public LoraVariant {
 
   void attach(const VariantSetup& setup, const at::TensorOptions& options,
               AdapterSlots& slots) override;
-  /// The lengths start as those of the weight with the adapter, so that a fresh one changes nothing.
+  /// The lengths start as those of the weight with the adapter, so that a fresh one changes
+  /// nothing.
   BaseChange initialise(const LoraAdapter& adapter, const at::Tensor& weight) override;
   at::Tensor linear(const LoraAdapter& adapter, const LinearCall& call,
                     const at::Tensor& y) const override;
@@ -33,7 +34,8 @@ class DoraVariant final : public LoraVariant {
 
  private:
   at::Tensor norm(const LoraAdapter& adapter, const at::Tensor& rows) const;
-  at::Tensor factor(const LoraAdapter& adapter, const at::Tensor& rows) const;
+  at::Tensor factor(const LoraAdapter& adapter, const at::Tensor& weight,
+                    const at::Tensor& rows) const;
 
   SiteKind kind_;
   at::Tensor magnitude_;  // linear [O]; embedding [D]; convolution [1, O, 1, ...]

@@ -26,8 +26,9 @@ void SubConfig::refuse(const std::string& key, const std::string& expected) cons
 std::vector<std::string> SubConfig::names(const std::string& key) const {
   if (!object_.contains(key) || object_[key].is_null()) return {};
   const Json& value = object_[key];
-  const bool fits = value.is_array() && std::all_of(value.begin(), value.end(),
-                                                    [](const Json& each) { return each.is_string(); });
+  const bool fits =
+      value.is_array() &&
+      std::all_of(value.begin(), value.end(), [](const Json& each) { return each.is_string(); });
   if (!fits) refuse(key, "a list of names or null");
   return value.get<std::vector<std::string>>();
 }

@@ -10,6 +10,8 @@
 #include "peft/methods/lora/variants/alora.h"
 #include "peft/methods/lora/variants/bdlora.h"
 #include "peft/methods/lora/variants/dora.h"
+#include "peft/methods/lora/variants/kasa.h"
+#include "peft/methods/lora/variants/monteclora.h"
 #include "peft/methods/lora/variants/velora.h"
 
 namespace peft::lora {
@@ -48,6 +50,8 @@ std::vector<std::string> requested_variants(const LoraConfig& config) {
   std::vector<std::string> names;
   const Json& tokens = config.alora_invocation_tokens;
   if (tokens.is_array() && !tokens.empty()) names.emplace_back("alora_invocation_tokens");
+  if (config.kasa_config.is_object()) names.emplace_back("kasa_config");
+  if (config.monteclora_config.is_object()) names.emplace_back("monteclora_config");
   if (config.use_bdlora.is_object()) names.emplace_back("use_bdlora");
   if (config.use_dora) names.emplace_back("use_dora");
   if (config.velora_config.is_object()) names.emplace_back("velora_config");
@@ -64,13 +68,19 @@ std::shared_ptr<LoraVariant> make_variant(const LoraConfig& config, const Site& 
   const std::vector<std::string> names = requested_variants(config);
   if (names.empty()) return nullptr;
   const bool linear = is_linear_site(site.kind);
-  const bool scales = linear || site.kind == SiteKind::kEmbedding ||
-                      site.kind == SiteKind::kConvolution;
+  const bool scales =
+      linear || site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kConvolution;
   if (names.size() == 1) {
     const std::string& name = names.front();
     if (name == "use_dora" && scales) return std::make_shared<DoraVariant>(site);
     if (name == "alora_invocation_tokens" && linear) {
       return std::make_shared<AloraVariant>(config, site.kind);
+    }
+    if (name == "kasa_config" && site.kind == SiteKind::kLinear) {
+      return std::make_shared<KasaVariant>();
+    }
+    if (name == "monteclora_config" && linear) {
+      return std::make_shared<MontecloraVariant>(config, site);
     }
     if (name == "use_bdlora" && linear) return std::make_shared<BdLoraVariant>(site.kind);
     if (name == "velora_config" && linear) return std::make_shared<VeloraVariant>(config, site);

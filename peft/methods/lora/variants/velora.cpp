@@ -115,8 +115,8 @@ Tensor VeloraVariant::linear(const LoraAdapter& adapter, const LinearCall& call,
   }
   point_along(x);
   // A copy: the graph of this call keeps its direction while later calls turn the buffer.
-  const Tensor low = CompressedLinear::apply(x, adapter.a, direction_.clone(), config_.num_groups,
-                                             config_.scale);
+  const Tensor low =
+      CompressedLinear::apply(x, adapter.a, direction_.clone(), config_.num_groups, config_.scale);
   Tensor update = at::linear(low, adapter.b.to(low.scalar_type()));
   if (adapter.bias.defined()) update = update + adapter.bias.to(update.scalar_type());
   return y + update.to(y.scalar_type()) * adapter.scaling;

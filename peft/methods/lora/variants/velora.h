@@ -38,7 +38,7 @@ class VeloraVariant final : public LoraVariant {
 
   VeloraConfig config_;
   SiteKind kind_;
-  at::Tensor direction_;             // e [ceil(I / groups)], of length one; a buffer
+  at::Tensor direction_;  // e [ceil(I / groups)], of length one; a buffer
   mutable bool initialised_ = false;
 };
 
