@@ -2,8 +2,8 @@
 //
 //   load_adapters MODEL ADAPTER [COUNT [low_cpu_mem_usage]]
 //
-// Prints one JSON object: the seconds of each load, the median of set_adapter in milliseconds, and by
-// how much the loads raised the peak of the resident memory.
+// Prints one JSON object: the seconds of each load, the median of set_adapter in milliseconds, and
+// by how much the loads raised the peak of the resident memory.
 #include <ATen/Parallel.h>
 
 #include <algorithm>

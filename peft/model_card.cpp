@@ -84,7 +84,8 @@ struct SimpleValue {
 };
 
 std::optional<SimpleValue> read_value(const std::vector<std::string>& lines) {
-  if (lines[0][0] == '"' || lines[0][0] == '\'') return std::nullopt;  // a key that may have a colon
+  if (lines[0][0] == '"' || lines[0][0] == '\'')
+    return std::nullopt;  // a key that may have a colon
   const std::string_view first = trim(std::string_view(lines[0]).substr(lines[0].find(':') + 1));
   SimpleValue value;
   if (first.starts_with('[') && first.ends_with(']') && lines.size() == 1) {
