@@ -71,7 +71,8 @@ PeftConfig read_adapter_config(const std::filesystem::path& folder, const Adapte
   const std::filesystem::path path = place_of(folder, source) / "adapter_config.json";
   Json object = read_json_file(path);
   std::vector<std::string> added;
-  for (const auto& [key, value] : split_kwargs(source.kwargs).others.items()) {
+  const Json given = split_kwargs(source.kwargs).others;
+  for (const auto& [key, value] : given.items()) {
     if (!object.is_object() || object.contains(key)) continue;
     object[key] = value;
     added.push_back(key);
@@ -96,7 +97,7 @@ StateDict read_adapter_weights(const std::filesystem::path& folder, const Adapte
 }
 
 StateDict apply_key_mapping(const StateDict& tensors, const KeyMapping& mapping) {
-  std::vector<Replacement> replacements;
+  std::vector<RegexReplacement> replacements;
   for (const auto& [pattern, replacement] : mapping) {
     replacements.emplace_back(pattern, replacement, "key_mapping");
   }
@@ -104,8 +105,8 @@ StateDict apply_key_mapping(const StateDict& tensors, const KeyMapping& mapping)
   for (const auto& [key, tensor] : tensors) {
     const std::string_view prefix = prefix_of(key);
     std::string name = key.substr(prefix.size());
-    for (const Replacement& replacement : replacements) {
-      Replacement::Result result = replacement(name);
+    for (const RegexReplacement& replacement : replacements) {
+      RegexReplacement::Result result = replacement(name);
       if (result.count == 0) continue;
       name = std::move(result.text);
       break;

@@ -45,12 +45,12 @@ std::vector<std::string> group_names(std::string_view pattern) {
 
 }  // namespace
 
-class ReplacementParser {
+class RegexReplacementParser {
  public:
-  ReplacementParser(std::string_view pattern, std::string_view text, std::string_view where)
+  RegexReplacementParser(std::string_view pattern, std::string_view text, std::string_view where)
       : names_(group_names(pattern)), text_(text), where_(where) {}
 
-  std::vector<Replacement::Piece> parse() {
+  std::vector<RegexReplacement::Piece> parse() {
     while (at_ < text_.size()) {
       if (text_[at_] != '\\') {
         literal_ += text_[at_++];
@@ -59,7 +59,7 @@ class ReplacementParser {
         parse_escape();
       }
     }
-    pieces_.push_back({literal_, Replacement::kNoGroup});
+    pieces_.push_back({literal_, RegexReplacement::kNoGroup});
     return pieces_;
   }
 
@@ -122,15 +122,15 @@ class ReplacementParser {
   std::string_view text_, where_;
   size_t at_ = 0;
   std::string literal_;
-  std::vector<Replacement::Piece> pieces_;
+  std::vector<RegexReplacement::Piece> pieces_;
 };
 
-Replacement::Replacement(std::string_view pattern, std::string_view replacement,
-                         std::string_view where)
+RegexReplacement::RegexReplacement(std::string_view pattern, std::string_view replacement,
+                                   std::string_view where)
     : regex_(pattern, Regex::Syntax::kPython, where),
-      pieces_(ReplacementParser(pattern, replacement, where).parse()) {}
+      pieces_(RegexReplacementParser(pattern, replacement, where).parse()) {}
 
-Replacement::Result Replacement::operator()(std::string_view text) const {
+RegexReplacement::Result RegexReplacement::operator()(std::string_view text) const {
   Result result;
   size_t copied = 0, from = 0;
   while (from <= text.size()) {

@@ -11,11 +11,11 @@ namespace peft {
 
 /// A replacement for the matches of one pattern in the language of Python's re.sub: \1, \g<1>,
 /// \g<name>, \\ and \n, \t, ...
-class Replacement {
+class RegexReplacement {
  public:
   /// `where` names the setting that both come from.
   /// Throws: ConfigError where the template is malformed or names a group that the pattern has not.
-  Replacement(std::string_view pattern, std::string_view replacement, std::string_view where);
+  RegexReplacement(std::string_view pattern, std::string_view replacement, std::string_view where);
 
   struct Result {
     std::string text;
@@ -30,7 +30,7 @@ class Replacement {
     size_t group = 0;  // after the literal; kNoGroup: none
   };
   static constexpr size_t kNoGroup = static_cast<size_t>(-1);
-  friend class ReplacementParser;
+  friend class RegexReplacementParser;
 
   Regex regex_;
   std::vector<Piece> pieces_;

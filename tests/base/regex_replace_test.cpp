@@ -8,11 +8,11 @@ namespace peft {
 namespace {
 
 std::string replaced(const char* pattern, const char* replacement, const char* text) {
-  return Replacement(pattern, replacement, "key_mapping")(text).text;
+  return RegexReplacement(pattern, replacement, "key_mapping")(text).text;
 }
 
 // The expected texts are those of Python's re.sub.
-TEST(Replacement, ReplacesAsPythonDoes) {
+TEST(RegexReplacement, ReplacesAsPythonDoes) {
   EXPECT_EQ(replaced("^language_model", "model.language_model", "language_model.layers"),
             "model.language_model.layers");
   EXPECT_EQ(replaced(R"(layers\.(\d+)\.(\w+))", R"(\2.\1)", "layers.7.mlp.up"), "mlp.7.up");
@@ -25,23 +25,23 @@ TEST(Replacement, ReplacesAsPythonDoes) {
   EXPECT_EQ(replaced("", "-", "é"), "-é-");
 }
 
-TEST(Replacement, CountsWhatItReplaces) {
-  const Replacement replacement("a", "b", "key_mapping");
+TEST(RegexReplacement, CountsWhatItReplaces) {
+  const RegexReplacement replacement("a", "b", "key_mapping");
   EXPECT_EQ(replacement("banana").count, 3u);
   EXPECT_EQ(replacement("xyz").count, 0u);
   EXPECT_EQ(replacement("xyz").text, "xyz");
 }
 
-TEST(Replacement, AWrongTemplateSaysWhere) {
+TEST(RegexReplacement, AWrongTemplateSaysWhere) {
   for (const char* replacement : {"\\", "\\2", "\\g", "\\g<", "\\g<x>", "\\g<>", "\\q", "\\0"}) {
     try {
-      Replacement("(a)", replacement, "key_mapping");
+      RegexReplacement("(a)", replacement, "key_mapping");
       ADD_FAILURE() << replacement;
     } catch (const ConfigError& error) {
       EXPECT_NE(std::string(error.what()).find("key_mapping: the replacement"), std::string::npos);
     }
   }
-  EXPECT_THROW(Replacement("(", "a", "key_mapping"), ConfigError);
+  EXPECT_THROW(RegexReplacement("(", "a", "key_mapping"), ConfigError);
 }
 
 }  // namespace
