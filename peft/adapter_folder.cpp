@@ -1,15 +1,17 @@
 #include "peft/adapter_folder.h"
 
 #include <map>
+#include <optional>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
-#include "peft/base/text.h"
+#include "peft/base/warnings.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
 #include "peft/formats/torch_checkpoint_file.h"
 #include "peft/methods/registry.h"
+#include "peft/model_card.h"
 #include "peft/peft_model.h"
 
 namespace peft {
@@ -60,24 +62,20 @@ void write_weights(const fs::path& folder, const StateDict& tensors, bool safe_s
     throw IoError(other.string() + ": cannot remove the older weights: " + error.message() + ".");
 }
 
-std::string model_card(const Tuner& tuner) {
-  std::string name;
-  if (!tuner.configs().empty()) {
-    const auto* given = tuner.configs().front().second.shared().base_model_name_or_path;
-    if (given && *given) name = **given;
+// The vocabulary of the base model on disk; nullopt where its folder cannot be read.
+std::optional<int64_t> vocabulary_on_disk(const fs::path& base) {
+  std::error_code error;
+  if (!fs::exists(base / "config.json", error)) {
+    if (!fs::is_regular_file(base, error)) {
+      warn("Could not find a config file in " + base.string() +
+           " - will assume that the vocabulary was not modified.");
+    }
+    return std::nullopt;
   }
-  const std::string method = lower_case(std::string(tuner.method().name));
-  std::string text = "---\n";
-  if (!name.empty()) text += "base_model: " + dump_json(name) + "\n";
-  text += "library_name: peft\n";
-  if (tuner.facts().is_pretrained) text += "pipeline_tag: text-generation\n";
-  text += "tags:\n";
-  if (!name.empty()) text += "- " + dump_json("base_model:adapter:" + name) + "\n";
-  text += "- " + method + "\n";
-  if (tuner.facts().is_pretrained) text += "- transformers\n";
-  return text + "---\n\n# Adapter\n\nA " + std::string(tuner.method().name) +
-         " adapter in the file format of PEFT.\n\n### Framework versions\n\n- PEFT " +
-         std::string(kPeftVersion) + "\n";
+  const Json config = read_json_file(base / "config.json");
+  const auto size = config.find("vocab_size");
+  if (size == config.end() || !size->is_number_integer()) return std::nullopt;
+  return size->get<int64_t>();
 }
 
 }  // namespace
@@ -115,31 +113,50 @@ void write_adapter(const fs::path& folder, const PeftConfig& config, const State
   write_file_atomically(folder / kConfigName, dump_json(config.to_json(), {.sort_keys = true}));
 }
 
+StateOptions state_options(const Tuner& tuner, const std::string& adapter,
+                           SaveEmbeddingLayers embeddings) {
+  StateOptions options{.save_embedding_layers = embeddings};
+  const std::optional<int64_t> now = tuner.facts().vocab_size;
+  if (embeddings != SaveEmbeddingLayers::kAuto || !now) return options;
+  const auto* named = tuner.config(adapter).shared().base_model_name_or_path;
+  if (named == nullptr || !*named || (*named)->empty()) return options;
+  const std::optional<int64_t> before = vocabulary_on_disk(**named);
+  options.vocabulary_grew = before && *before != *now;
+  return options;
+}
+
+namespace {
+
+/// What is written of one adapter.
+std::pair<PeftConfig, StateDict> written_form(const Tuner& tuner, const std::string& name,
+                                              const AdapterFolderOptions& options) {
+  const StateOptions state = state_options(tuner, name, options.save_embedding_layers);
+  if (!options.initial) return {tuner.config(name), tuner.state(name, state)};
+  return converted_adapter(tuner.config(name), tuner.state(name, state), *options.initial);
+}
+
+}  // namespace
+
 void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
-                          const std::vector<std::string>& adapters, bool safe_serialization,
-                          const std::optional<fs::path>& initial) {
-  std::vector<std::string> names = adapters;
+                          const AdapterFolderOptions& options) {
+  std::vector<std::string> names = options.adapters;
   if (names.empty()) {
     for (const auto& [name, config] : tuner.configs()) names.push_back(name);
   }
   for (const std::string& name : names) tuner.config(name);
-  std::map<std::string, std::pair<PeftConfig, StateDict>> converted;
-  if (initial) {
-    for (const std::string& name : names) {
-      converted.emplace(name, converted_adapter(tuner.config(name), tuner.state(name), *initial));
-    }
+  // Everything that may be refused is made before the first file is written.
+  std::map<std::string, std::pair<PeftConfig, StateDict>> forms;
+  if (options.is_main_process) {
+    for (const std::string& name : names) forms.emplace(name, written_form(tuner, name, options));
   }
   make_folder(folder);
-  if (!fs::exists(folder / "README.md")) {
-    write_file_atomically(folder / "README.md", model_card(tuner));
-  }
+  if (options.is_main_process) create_or_update_model_card(tuner, folder);
   for (const std::string& name : names) {
     const fs::path place = name == "default" ? folder : folder / name;
-    const auto plain = converted.find(name);
-    const bool as_it_is = plain == converted.end();
-    const PeftConfig& config = as_it_is ? tuner.config(name) : plain->second.first;
-    write_adapter(place, file_config(tuner, config),
-                  as_it_is ? tuner.state(name) : plain->second.second, safe_serialization);
+    make_folder(place);
+    if (!options.is_main_process) continue;
+    const auto& [config, tensors] = forms.at(name);
+    write_adapter(place, file_config(tuner, config), tensors, options.safe_serialization);
   }
 }
 

@@ -29,14 +29,27 @@ std::pair<PeftConfig, StateDict> converted_adapter(const PeftConfig& config,
 void write_adapter(const std::filesystem::path& folder, const PeftConfig& config,
                    const StateDict& tensors, bool safe_serialization = true);
 
-/// Writes adapters (empty: all) as PeftModel.save_pretrained of Python does: each file appears
-/// under its name only when it is whole, the weights before the config. Without safe serialization
-/// the weights are `adapter_model.bin`; a file of the other kind in the same place is removed,
-/// since it would be loaded in its stead or stay behind with old numbers. With `initial`, a folder
-/// with the adapter as it began, they are converted before. Throws: NotFoundError (adapter),
-/// ConfigError (the path is a file), IoError; what converted_adapter throws.
+/// What save_pretrained writes, and how.
+struct AdapterFolderOptions {
+  std::vector<std::string> adapters = {};  // empty: all
+  SaveEmbeddingLayers save_embedding_layers = SaveEmbeddingLayers::kAuto;
+  bool is_main_process = true;     // false: only the folders are made
+  bool safe_serialization = true;  // false: `adapter_model.bin`
+  /// A folder with the adapter as it began: the files hold a plain adapter for the base before it.
+  std::optional<std::filesystem::path> initial = {};
+};
+
+/// Writes adapters as PeftModel.save_pretrained of Python does: each file appears under its name
+/// only when it is whole, the weights before the config. A file of the other serialization in the
+/// same place is removed, since it would be loaded in its stead or stay behind with old numbers.
+/// Throws: NotFoundError (adapter), ConfigError (the path is a file), FormatError (a model card
+/// that cannot be read), IoError; what converted_adapter throws.
 void write_adapter_folder(const Tuner& tuner, const std::filesystem::path& folder,
-                          const std::vector<std::string>& adapters, bool safe_serialization = true,
-                          const std::optional<std::filesystem::path>& initial = std::nullopt);
+                          const AdapterFolderOptions& options = {});
+
+/// What decides on embeddings in a file: whether the vocabulary is another than that of the base
+/// model that the adapter names. Source: get_peft_model_state_dict in peft/utils/save_and_load.py.
+StateOptions state_options(const Tuner& tuner, const std::string& adapter,
+                           SaveEmbeddingLayers embeddings);
 
 }  // namespace peft

@@ -45,6 +45,10 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   facts.is_pretrained = true;
   facts.model_type = config_value<std::string>(config, "model_type").value_or("custom");
   if (!model->name_or_path().empty()) facts.name_or_path = model->name_or_path();
+  facts.vocab_size = config_value<int64_t>(config, "vocab_size");
+  if (config.contains("quantization_config")) {
+    facts.quantization_config = config["quantization_config"];
+  }
   facts.input_embedding = first_embedding(tree);
   facts.output_head = kHead;
   const auto children = model->named_children();

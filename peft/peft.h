@@ -6,6 +6,7 @@
 #include "peft/adapter/tag.h"
 #include "peft/base/error.h"
 #include "peft/base/warnings.h"
+#include "peft/functional.h"
 #include "peft/methods/lora/config.h"
 #include "peft/peft_model.h"
 #include "peft/peft_model_for_causal_lm.h"

@@ -8,7 +8,6 @@
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
 #include "peft/base_model.h"
-#include "peft/hub/resolve.h"
 #include "peft/methods/registry.h"
 
 namespace peft {
@@ -24,14 +23,9 @@ void warn_of_bad_name(const std::string& adapter, const Method& method) {
 }
 
 void warn_of_differences(const LoadResult& result) {
-  if (!result.missing.empty()) {
-    warn("Found missing adapter keys while loading the checkpoint: " + join_names(result.missing) +
-         ".");
-  }
-  if (!result.unexpected.empty()) {
-    warn("Found keys in the checkpoint that the model has no place for: " +
-         join_names(result.unexpected) + ". They are ignored.");
-  }
+  if (result.complete()) return;
+  warn("Found missing adapter keys or keys without a place while loading the checkpoint: " +
+       result.report() + ".");
 }
 
 }  // namespace
@@ -86,16 +80,20 @@ PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& 
 
 PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder,
                      const FromPretrainedOptions& options) {
-  const std::filesystem::path folder = hub::adapter_folder(name_or_folder);
-  PeftConfig config = options.config ? *options.config : read_adapter_config(folder);
+  const std::filesystem::path folder = adapter_place(name_or_folder, options.source);
+  PeftConfig config =
+      options.config ? *options.config : read_adapter_config(folder, options.source);
   if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
-  const StateDict tensors = read_adapter_weights(folder);
+  const StateDict tensors = read_adapter_weights(folder, options.source);
   start(std::move(tree), config.peft_type());
   warn_of_bad_name(options.adapter_name, tuner_->method());
   try {
     tuner_->inject(options.adapter_name, std::move(config),
-                   {.autocast_adapter_dtype = options.autocast_adapter_dtype});
-    warn_of_differences(tuner_->load_state(options.adapter_name, tensors));
+                   {.autocast_adapter_dtype = options.autocast_adapter_dtype,
+                    .low_cpu_mem_usage = options.low_cpu_mem_usage});
+    warn_of_differences(tuner_->load_state(
+        options.adapter_name, tensors,
+        {.strict = options.strict, .ignore_mismatched_sizes = options.ignore_mismatched_sizes}));
     tuner_->keep_injection();
   } catch (...) {
     tuner_->take_back_injection();
@@ -106,28 +104,33 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
 }
 
 void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
-                            bool autocast_adapter_dtype) {
+                            bool autocast_adapter_dtype, bool low_cpu_mem_usage) {
   warn_of_bad_name(adapter, tuner_->method());
-  tuner_->inject(adapter, std::move(config), {.autocast_adapter_dtype = autocast_adapter_dtype});
+  tuner_->inject(
+      adapter, std::move(config),
+      {.autocast_adapter_dtype = autocast_adapter_dtype, .low_cpu_mem_usage = low_cpu_mem_usage});
   tuner_->keep_injection();
 }
 
 LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
                                    const std::string& adapter, const LoadAdapterOptions& options) {
-  const std::filesystem::path folder = hub::adapter_folder(name_or_folder);
+  const std::filesystem::path folder = adapter_place(name_or_folder, options.source);
   const bool is_new = !tuner_->has(adapter);
   std::optional<PeftConfig> config;
-  if (is_new) config = read_adapter_config(folder);
-  const StateDict tensors = read_adapter_weights(folder);
+  if (is_new) config = read_adapter_config(folder, options.source);
+  const StateDict tensors = read_adapter_weights(folder, options.source);
   if (is_new) {
     if (bool* inference = config->shared().inference_mode) *inference = !options.is_trainable;
     warn_of_bad_name(adapter, tuner_->method());
     tuner_->inject(adapter, std::move(*config),
-                   {.autocast_adapter_dtype = options.autocast_adapter_dtype});
+                   {.autocast_adapter_dtype = options.autocast_adapter_dtype,
+                    .low_cpu_mem_usage = options.low_cpu_mem_usage});
   }
   LoadResult result;
   try {
-    result = tuner_->load_state(adapter, tensors);
+    result = tuner_->load_state(
+        adapter, tensors,
+        {.strict = options.strict, .ignore_mismatched_sizes = options.ignore_mismatched_sizes});
     tuner_->keep_injection();
   } catch (...) {
     if (is_new) tuner_->take_back_injection();
@@ -157,17 +160,22 @@ void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool saf
 void PeftModel::save_pretrained(const std::filesystem::path& folder,
                                 const SaveOptions& options) const {
   tuner_->verify();
-  write_adapter_folder(*tuner_, folder, options.selected_adapters, options.safe_serialization,
-                       options.path_initial_model_for_weight_conversion);
+  write_adapter_folder(*tuner_, folder,
+                       {.adapters = options.selected_adapters,
+                        .save_embedding_layers = options.save_embedding_layers,
+                        .is_main_process = options.is_main_process,
+                        .safe_serialization = options.safe_serialization,
+                        .initial = options.path_initial_model_for_weight_conversion});
 }
 
-StateDict PeftModel::state_dict(const std::string& adapter) const {
+StateDict PeftModel::state_dict(const std::string& adapter, SaveEmbeddingLayers embeddings) const {
   tuner_->verify();
-  return tuner_->state(adapter);
+  return tuner_->state(adapter, state_options(*tuner_, adapter, embeddings));
 }
 
-LoadResult PeftModel::load_state_dict(const StateDict& tensors, const std::string& adapter) {
-  return tuner_->load_state(adapter, tensors);
+LoadResult PeftModel::load_state_dict(const StateDict& tensors, const std::string& adapter,
+                                      const LoadStateOptions& options) {
+  return tuner_->load_state(adapter, tensors, options);
 }
 
 void PeftModel::print_trainable_parameters(std::ostream& out) const {

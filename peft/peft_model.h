@@ -20,6 +20,7 @@
 #include "peft/adapter/config.h"
 #include "peft/adapter/mixed_batch.h"
 #include "peft/adapter/tuner.h"
+#include "peft/adapter_source.h"
 #include "peft/methods/lora/config.h"
 #include "peft/methods/lora/weighted_adapter.h"
 #include "peft/status.h"
@@ -40,11 +41,19 @@ struct FromPretrainedOptions {
   bool is_trainable = false;                        // false: frozen and in evaluation mode
   std::optional<PeftConfig> config = std::nullopt;  // instead of the folder's adapter_config.json
   bool autocast_adapter_dtype = true;
+  bool low_cpu_mem_usage = false;  // the adapter takes the file's memory, without a copy of its own
+  AdapterSource source = {};       // where in the folder, and how its tensors are read
+  bool strict = true;              // false: an adapter that fits in part only is a warning
+  bool ignore_mismatched_sizes = false;  // tensors of other shapes are left out, with a warning
 };
 
 struct LoadAdapterOptions {
   bool is_trainable = false;
   bool autocast_adapter_dtype = true;
+  bool low_cpu_mem_usage = false;
+  AdapterSource source = {};
+  bool strict = true;
+  bool ignore_mismatched_sizes = false;
 };
 
 struct SaveOptions {
@@ -55,6 +64,9 @@ struct SaveOptions {
   std::optional<std::filesystem::path> path_initial_model_for_weight_conversion = std::nullopt;
   /// False: `adapter_model.bin`, as torch.save writes it, in place of safetensors.
   bool safe_serialization = true;
+  SaveEmbeddingLayers save_embedding_layers = SaveEmbeddingLayers::kAuto;
+  /// False: only the folders are made, for the processes beside the one that writes.
+  bool is_main_process = true;
 };
 
 /// One adapter or several: "default", {"first", "second"}.
@@ -142,13 +154,16 @@ class PeftModel {
   Json config() const;
   Json config(const std::string& key) const;
 
-  /// Adds an adapter of the same method; it is not activated.
+  /// Adds an adapter of the same method; it is not activated. With low_cpu_mem_usage it has no
+  /// values until they are loaded, and the model cannot run with it before.
   /// Throws: ConfigError, NoMatchError, UnsupportedError; the model is then as it was.
   void add_adapter(const std::string& adapter, PeftConfig config,
-                   bool autocast_adapter_dtype = true);
+                   bool autocast_adapter_dtype = true, bool low_cpu_mem_usage = false);
 
   /// Loads an adapter of a folder under a name; it is not activated. Where the name exists, only
   /// its weights are replaced. Unless trainable, the whole model goes to evaluation mode.
+  /// Throws: NotFoundError, FormatError, ConfigError, MismatchError (also where only a part of the
+  /// file or of the adapter has a counterpart, if `strict`); the model is then as it was.
   LoadResult load_adapter(const std::filesystem::path& folder, const std::string& adapter,
                           const LoadAdapterOptions& options = {});
 
@@ -186,8 +201,10 @@ class PeftModel {
   void save_pretrained(const std::filesystem::path& folder, const SaveOptions& options = {}) const;
 
   /// An adapter's tensors under the keys of its file, and back.
-  StateDict state_dict(const std::string& adapter = "default") const;
-  LoadResult load_state_dict(const StateDict& tensors, const std::string& adapter = "default");
+  StateDict state_dict(const std::string& adapter = "default",
+                       SaveEmbeddingLayers embeddings = SaveEmbeddingLayers::kAuto) const;
+  LoadResult load_state_dict(const StateDict& tensors, const std::string& adapter = "default",
+                             const LoadStateOptions& options = {});
 
   /// What each adapted layer, and the whole model, does now.
   /// Throws: ConfigError where the model has no adapter layer.

@@ -243,6 +243,7 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
   if (first) last_injection_.frozen = freeze_base();
   for (Attachment& attachment : plan.created) attachments_.push_back(std::move(attachment));
   for (auto& saved : plan.saved) saved_.push_back(std::move(saved));
+  if (options.low_cpu_mem_usage) drop_values(adapter);
   for (Attachment& attachment : attachments_) {
     attachment.layer->set_enabled(enabled_);
     attachment.layer->slots().set_requires_grad(adapter, false);

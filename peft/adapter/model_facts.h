@@ -4,6 +4,8 @@
 #include <optional>
 #include <string>
 
+#include "peft/base/json.h"
+
 namespace peft {
 
 /// What an adapter has to know of the base model besides its modules. Whoever knows the family
@@ -15,6 +17,8 @@ struct ModelFacts {
   std::string output_head = {};       // module name; empty: none known
   bool tied_head = false;             // the head's weight is the embedding's
   std::optional<std::string> name_or_path = std::nullopt;  // where it was loaded from
+  std::optional<int64_t> vocab_size = std::nullopt;        // of its config
+  Json quantization_config = nullptr;                      // of its config
 };
 
 }  // namespace peft

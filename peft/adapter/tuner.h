@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "peft/adapter/config.h"
+#include "peft/adapter/load_result.h"
 #include "peft/adapter/method.h"
 #include "peft/adapter/model_facts.h"
 #include "peft/adapter/model_tree.h"
@@ -19,14 +20,16 @@ namespace peft {
 
 struct InjectOptions {
   bool autocast_adapter_dtype = true;  // adapters of a half-precision base are float32
+  bool low_cpu_mem_usage = false;      // without values until they are loaded
 };
 
-/// Which keys of a file went where.
-struct LoadResult {
-  std::vector<std::string> matched = {};  // keys of the file that were used
-  std::vector<std::string> missing = {};  // keys that the adapter has and the file lacks
-  std::vector<std::string> unexpected =
-      {};  // keys of the file that nothing in the model is called like
+/// Whether a file of an adapter holds the base's embeddings too. kAuto: where they are targeted, or
+/// the vocabulary grew, unless single tokens are trained.
+enum class SaveEmbeddingLayers { kAuto, kYes, kNo };
+
+struct StateOptions {
+  SaveEmbeddingLayers save_embedding_layers = SaveEmbeddingLayers::kAuto;
+  bool vocabulary_grew = false;  // against the model that the adapter's config names
 };
 
 /// A site with what rides on it. `originals` are the bytes from before a merge.
@@ -111,10 +114,21 @@ class Tuner {
   // State.
 
   /// The adapter's tensors under the keys of adapter_model.safetensors.
-  StateDict state(const std::string& adapter) const;
+  StateDict state(const std::string& adapter, const StateOptions& options = {}) const;
   /// Fills the adapter from a file's tensors.
-  /// Throws: MismatchError where a shape differs; then nothing has changed.
-  LoadResult load_state(const std::string& adapter, const StateDict& tensors);
+  /// Throws: MismatchError where a shape differs or, if `strict`, where the file and the adapter
+  /// have other keys; then nothing has changed.
+  LoadResult load_state(const std::string& adapter, const StateDict& tensors,
+                        const LoadStateOptions& options = {});
+
+  /// The key of Python's files for a name of the base: "base_model.model.fc1.base_layer.weight".
+  std::string file_name(const std::string& name) const;
+
+  /// The base's own parameters and buffers under the names that they have without adapters.
+  StateDict base_state() const;
+  /// Fills them. Throws: MismatchError (a shape; with `strict` keys that differ), ConfigError (an
+  /// adapter is merged); then nothing has changed.
+  LoadResult load_base_state(const StateDict& tensors, bool strict);
 
   /// Throws ConfigError where a weight has lost its adapter, as set_data and vector_to_parameters
   /// do.
@@ -163,7 +177,10 @@ class Tuner {
   void mark_biases();
   void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
   std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;
-  void add_embedding_state(const PeftConfig& config, StateDict& state) const;
+  bool targets_embeddings(const PeftConfig& config) const;
+  void add_embedding_state(const PeftConfig& config, const StateOptions& options,
+                           StateDict& state) const;
+  void drop_values(const std::string& adapter);
   std::vector<std::pair<std::string, at::Tensor>> adapter_tensors(const std::string& adapter) const;
 
   ModelTree tree_;
