@@ -47,8 +47,8 @@ static void check_adapter_folder(const std::filesystem::path& folder) {
 
 // A folder of the Hub is brought here first.
 static std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id) {
-  auto folder =
-      hub::adapter_folder(folder_or_id, {.progress = transfer_bar(standard_console(), "adapter")});
+  const Console console = standard_console();
+  auto folder = hub::adapter_folder(folder_or_id, {.progress = transfer_bar(console, "adapter")});
   check_adapter_folder(folder);
   return folder;
 }

@@ -135,8 +135,7 @@ void add_saved_modules(const Tuner& tuner, const std::string& adapter, StateDict
 }  // namespace
 
 LoraConversion convert_to_lora(const PeftModel& model, ConversionRank rank,
-                               const std::string& adapter_name,
-                               const ConversionProgress& progress) {
+                               const std::string& adapter_name, const LayerProgress& progress) {
   const Tuner& tuner = model.tuner();
   check_rank(rank);
   const PeftConfig& config = tuner.config(adapter_name);
@@ -176,7 +175,7 @@ LoraConversion convert_to_lora(const PeftModel& model, ConversionRank rank,
 }
 
 void save_as_lora(const PeftModel& model, const std::filesystem::path& folder, ConversionRank rank,
-                  const std::string& adapter_name, const ConversionProgress& progress) {
+                  const std::string& adapter_name, const LayerProgress& progress) {
   LoraConversion conversion = convert_to_lora(model, rank, adapter_name, progress);
   conversion.config.inference_mode = true;
   ensure_folder(folder);

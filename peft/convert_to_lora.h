@@ -1,7 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <variant>
 
@@ -14,9 +13,6 @@ namespace peft {
 /// The rank of a conversion: a number of 1 or more, or the share of the squared singular values, in
 /// (0, 1], that the rank of each layer has to reach.
 using ConversionRank = std::variant<int64_t, double>;
-
-/// Called with the number of layers that are done and of all.
-using ConversionProgress = std::function<void(int64_t done, int64_t all)>;
 
 /// A LoRA adapter as its file holds it.
 struct LoraConversion {
@@ -34,13 +30,12 @@ struct LoraConversion {
 /// Source: convert_to_lora in peft/tuners/lora/conversion.py.
 LoraConversion convert_to_lora(const PeftModel& model, ConversionRank rank,
                                const std::string& adapter_name = "default",
-                               const ConversionProgress& progress = {});
+                               const LayerProgress& progress = {});
 
 /// Converts and writes `adapter_model.safetensors` and `adapter_config.json` into a folder.
 /// Throws: what convert_to_lora throws, IoError.
 /// Source: save_as_lora in peft/tuners/lora/conversion.py.
 void save_as_lora(const PeftModel& model, const std::filesystem::path& folder, ConversionRank rank,
-                  const std::string& adapter_name = "default",
-                  const ConversionProgress& progress = {});
+                  const std::string& adapter_name = "default", const LayerProgress& progress = {});
 
 }  // namespace peft

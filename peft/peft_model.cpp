@@ -152,9 +152,10 @@ void PeftModel::set_requires_grad(const std::string& adapter, bool requires_grad
 
 void PeftModel::delete_adapter(const std::string& adapter) { tuner_->remove(adapter); }
 
-void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool safe_merge) {
+void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool safe_merge,
+                              const LayerProgress& progress) {
   tuner_->verify();
-  tuner_->merge(adapters, safe_merge);
+  tuner_->merge(adapters, {.safe = safe_merge, .progress = progress});
 }
 
 void PeftModel::save_pretrained(const std::filesystem::path& folder,
@@ -208,10 +209,13 @@ NamedTensors PeftModel::trainable_parameters() const {
 void PeftModel::train(bool on) { tuner_->tree().train(on); }
 
 void PeftModel::unload_adapters(bool merge, bool safe_merge,
-                                const std::vector<std::string>& adapters) {
+                                const std::vector<std::string>& adapters,
+                                const LayerProgress& progress) {
   tuner_->verify();
   tuner_->check_untying();
-  if (merge) tuner_->merge(adapters, safe_merge);
+  if (merge) {
+    tuner_->merge(adapters, {.safe = safe_merge, .can_unmerge = false, .progress = progress});
+  }
   tuner_->unload();
   release_base_model(tuner_->tree());
 }

@@ -192,7 +192,8 @@ class PeftModel {
                             const CombineOptions& options = {});
 
   /// Folds adapters (empty: the active ones) into the base weights; they stay loaded.
-  void merge_adapter(const std::vector<std::string>& adapters = {}, bool safe_merge = false);
+  void merge_adapter(const std::vector<std::string>& adapters = {}, bool safe_merge = false,
+                     const LayerProgress& progress = {});
   /// Puts the exact bytes of the base weights back.
   void unmerge_adapter() { tuner_->unmerge(); }
 
@@ -236,7 +237,8 @@ class PeftModel {
   PeftModel(ModelTree tree, const std::filesystem::path& folder,
             const FromPretrainedOptions& options);
 
-  void unload_adapters(bool merge, bool safe_merge, const std::vector<std::string>& adapters);
+  void unload_adapters(bool merge, bool safe_merge, const std::vector<std::string>& adapters,
+                       const LayerProgress& progress);
 
  private:
   void start(ModelTree tree, std::string_view peft_type);
@@ -313,14 +315,15 @@ class PeftModelFor : public PeftModel {
 
   /// Folds the adapters (empty: the active ones) into the base and takes everything of them out of
   /// the model, which is returned.
-  Holder merge_and_unload(bool safe_merge = false, const std::vector<std::string>& adapters = {}) {
-    unload_adapters(true, safe_merge, adapters);
+  Holder merge_and_unload(bool safe_merge = false, const std::vector<std::string>& adapters = {},
+                          const LayerProgress& progress = {}) {
+    unload_adapters(true, safe_merge, adapters, progress);
     return model_;
   }
 
   /// Takes the adapters out and returns the base model.
   Holder unload() {
-    unload_adapters(false, false, {});
+    unload_adapters(false, false, {}, {});
     return model_;
   }
 

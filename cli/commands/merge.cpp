@@ -2,6 +2,7 @@
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
+#include "cli/layer_progress.h"
 #include "cli/merged_checkpoint.h"
 #include "peft/base/error.h"
 
@@ -30,7 +31,8 @@ int merge(const MergeOptions& options, Console& console) {
                     options.output_dir.string()));
   }
   AdaptedModel model = AdaptedModel::open(options.model);
-  const LanguageModel merged = model.merge_and_unload(options.safe_merge);
+  const LanguageModel merged =
+      model.merge_and_unload(options.safe_merge, layer_bar(console, "merge"));
   const auto report =
       write_merged_checkpoint(options.output_dir, *merged, *model.base().checkpoint);
   console.say(fmt::format("{} tensors written to {}", report.tensors, options.output_dir.string()));

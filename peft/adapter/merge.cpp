@@ -104,7 +104,7 @@ void apply(Attachment& attachment, const std::vector<std::string>& adapters, boo
 
 }  // namespace
 
-void Tuner::merge(const std::vector<std::string>& adapters, bool safe) {
+void Tuner::merge(const std::vector<std::string>& adapters, const MergeOptions& options) {
   const std::vector<std::string> wanted = adapters.empty() ? active_ : adapters;
   for (const std::string& adapter : wanted) config(adapter);
   at::NoGradGuard no_grad;
@@ -115,7 +115,7 @@ void Tuner::merge(const std::vector<std::string>& adapters, bool safe) {
     if (!merged.empty()) already = merged;
     if (!merged.empty() && !names.empty()) additional = names;
     check_mergeable(attachment, names);
-    if (safe) check_finite(attachment, names);
+    if (options.safe) check_finite(attachment, names);
   }
   if (!additional.empty()) {
     warn("Already following adapters were merged " + join(already, ",") +
@@ -123,9 +123,12 @@ void Tuner::merge(const std::vector<std::string>& adapters, bool safe) {
   } else if (!already.empty()) {
     warn("All adapters are already merged, nothing to do.");
   }
+  int64_t done = 0;
   for (Attachment& attachment : attachments_) {
     const auto names = to_merge(*attachment.layer, wanted);
-    if (!names.empty()) apply(attachment, names, safe);
+    if (!names.empty()) apply(attachment, names, options.safe);
+    if (!options.can_unmerge) attachment.original_weight = attachment.original_bias = at::Tensor();
+    if (options.progress) options.progress(++done, static_cast<int64_t>(attachments_.size()));
   }
 }
 

@@ -40,6 +40,16 @@ struct Attachment {
   at::Tensor original_weight = {}, original_bias = {};
 };
 
+/// Called with the number of layers that are done and of all.
+using LayerProgress = std::function<void(int64_t done, int64_t all)>;
+
+struct MergeOptions {
+  bool safe = false;  // every result is seen to be finite before anything is written
+  /// False: the former bytes of a weight are dropped when it is done; unload() has to follow.
+  bool can_unmerge = true;
+  LayerProgress progress = {};
+};
+
 /// All adapters of one method in one model: puts them in, switches, folds in and takes out, and
 /// knows their state under the keys of Python's files. Every change either completes or leaves the
 /// model as it was. Not to be used while a forward runs.
@@ -98,9 +108,9 @@ class Tuner {
 
   // Merging.
 
-  /// Folds adapters (empty: the active ones) into the base weights. With `safe`, every result is
-  /// checked for values that are not finite before anything is written.
-  void merge(const std::vector<std::string>& adapters = {}, bool safe = false);
+  /// Folds adapters (empty: the active ones) into the base weights.
+  /// Throws: NotFoundError, UnsupportedError, ConfigError; nothing is written then.
+  void merge(const std::vector<std::string>& adapters = {}, const MergeOptions& options = {});
   /// Puts the exact bytes from before the merge back.
   void unmerge();
   /// Throws UnsupportedError where unload() would: to be asked before a merge that it follows.

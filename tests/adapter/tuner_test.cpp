@@ -172,7 +172,7 @@ TEST(Tuner, MergeUnmergeRestoresTheBytesOfABfloat16Base) {
   const at::Tensor weight = base(net->parameters()[0]).detach();
   const at::Tensor before = weight.clone();
   tuner->merge({"default"});
-  tuner->merge({"second"}, true);
+  tuner->merge({"second"}, {.safe = true});
   EXPECT_FALSE(at::equal(weight, before));
   tuner->unmerge();
   EXPECT_TRUE(at::equal(weight, before));
@@ -188,7 +188,7 @@ TEST(Tuner, SafeMergeOfABrokenAdapterTouchesNothing) {
     tuner->state("default").at("base_model.model.1.lora_A.weight").fill_(NAN);
   }
   const at::Tensor before = base(net->parameters()[0]).detach().clone();
-  EXPECT_THROW(tuner->merge({}, true), ConfigError);
+  EXPECT_THROW(tuner->merge({}, {.safe = true}), ConfigError);
   EXPECT_TRUE(at::equal(base(net->parameters()[0]), before));
   EXPECT_FALSE(tuner->merged());
 }

@@ -1,5 +1,5 @@
 // Adapters by their names on the Hub, and to it.
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <stdlib.h>
 #include <torch/torch.h>
 
@@ -7,6 +7,7 @@
 #include "peft/base/file.h"
 #include "peft/hub/upload.h"
 #include "peft/peft.h"
+#include "peft/push_to_hub.h"
 #include "tests/front/support.h"
 #include "tests/hub/fake_hub.h"
 
@@ -16,6 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::Net;
 using test::TemporaryFolder;
+using testing::HasSubstr;
 
 TEST(PeftModelOnTheHub, GoesUpAndComesDownByName) {
   const TemporaryFolder home("front_hub");
@@ -35,10 +37,26 @@ TEST(PeftModelOnTheHub, GoesUpAndComesDownByName) {
   }
   const at::Tensor x = torch::randn({4, 6}), expected = model.forward(x);
 
-  hub::Client client(hub::settings_from_environment());
-  hub::push_saved(client, "org/lora", {},
-                  [&](const fs::path& folder) { model.save_pretrained(folder); });
+  const hub::Commit first = push_to_hub(model, "org/lora", {.tags = {"appointments"}});
+  EXPECT_EQ(first.oid.size(), 40u);
   EXPECT_TRUE(hub.files("org/lora")["adapter_model.safetensors"].large);
+  EXPECT_THAT(hub.files("org/lora")["README.md"].content, HasSubstr("- appointments"));
+
+  // A card that is there keeps its text and its tags.
+  const std::string card = hub.files("org/lora")["README.md"].content + "\nWritten by hand.\n";
+  hub::Client client(hub::settings_from_environment());
+  hub::push_saved(client, "org/lora", {}, [&](const fs::path& folder) {
+    write_file_atomically(folder / "README.md", card);
+  });
+  push_to_hub(model, "org/lora", {.tags = {"journeys"}});
+  const std::string now = hub.files("org/lora")["README.md"].content;
+  EXPECT_THAT(now, HasSubstr("Written by hand."));
+  EXPECT_THAT(now, HasSubstr("- appointments"));
+  EXPECT_THAT(now, HasSubstr("- journeys"));
+
+  const auto request = push_to_hub(model, "org/lora", {.create_pr = true});
+  EXPECT_NE(request.pull_request_url, "");
+  EXPECT_THROW(push_to_hub(model, "org/lora", {.token = hub::Token("wrong")}), Error);
 
   model.unload();
   // Frozen adapters are multiplied by another kernel, which rounds differently.
@@ -48,6 +66,11 @@ TEST(PeftModelOnTheHub, GoesUpAndComesDownByName) {
   loaded.set_adapter("second");
   EXPECT_TRUE(torch::equal(loaded.forward(x), expected));
   EXPECT_THROW(loaded.load_adapter("org/none", "third"), NotFoundError);
+  const LoadAdapterOptions elsewhere{
+      .source = {.kwargs = {{"revision", "main"}, {"cache_dir", (home.path() / "own").string()}}}};
+  loaded.load_adapter("org/lora", "fourth", elsewhere);
+  EXPECT_TRUE(fs::exists(home.path() / "own" / "models--org--lora" / "refs" / "main"));
+  loaded.delete_adapter("fourth");
   EXPECT_EQ(loaded.peft_config().size(), 2u);
 }
 
