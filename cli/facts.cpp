@@ -11,6 +11,8 @@
 #include "peft/base/text.h"
 #include "peft/formats/checkpoint.h"
 #include "peft/formats/safetensors_file.h"
+#include "peft/formats/torch_checkpoint_file.h"
+#include "peft/tensor/dtype.h"
 
 namespace peft::cli {
 
@@ -64,12 +66,30 @@ std::vector<formats::TensorInfo> tensors_of_file(const fs::path& file) {
   return tensors;
 }
 
+std::vector<formats::TensorInfo> tensors_of_torch_file(const fs::path& file) {
+  std::vector<formats::TensorInfo> tensors;
+  for (const auto& [name, tensor] : formats::read_torch_file(file)) {
+    tensors.push_back({.name = name,
+                       .shape = tensor.sizes().vec(),
+                       .dtype = std::string(safetensors_word(tensor.scalar_type())),
+                       .bytes = tensor.nbytes(),
+                       .file = file});
+  }
+  return tensors;
+}
+
+std::vector<formats::TensorInfo> tensors_of_adapter(const fs::path& folder) {
+  const fs::path weights = folder / "adapter_model.safetensors";
+  const fs::path pickled = folder / "adapter_model.bin";
+  if (fs::exists(weights)) return tensors_of_file(weights);
+  if (fs::exists(pickled)) return tensors_of_torch_file(pickled);
+  return {};
+}
+
 Facts adapter_facts(const fs::path& folder) {
   Facts facts{
       .path = folder, .kind = "adapter", .config = read_json_file(folder / "adapter_config.json")};
-  const fs::path weights = folder / "adapter_model.safetensors";
-  if (!fs::exists(weights)) return facts;
-  for (const auto& tensor : tensors_of_file(weights)) {
+  for (const auto& tensor : tensors_of_adapter(folder)) {
     add_tensor(facts, tensor);
     add_adapted_module(facts, tensor);
   }

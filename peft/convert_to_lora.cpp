@@ -59,7 +59,8 @@ void check_rank(const ConversionRank& rank) {
   }
 }
 
-void check_layer(const Attachment& attachment, const std::string& adapter) {
+// Why a layer's adapter cannot become plain LoRA; empty: it can.
+std::string conversion_obstacle(const Attachment& attachment, const std::string& adapter) {
   const SiteKind kind = attachment.layer->site().kind;
   std::string problem;
   if (kind != SiteKind::kLinear && kind != SiteKind::kTransposedLinear) {
@@ -72,6 +73,11 @@ void check_layer(const Attachment& attachment, const std::string& adapter) {
       problem = "this variant of LoRA does not support conversion";
     }
   }
+  return problem;
+}
+
+void check_layer(const Attachment& attachment, const std::string& adapter) {
+  const std::string problem = conversion_obstacle(attachment, adapter);
   if (problem.empty()) return;
   throw UnsupportedError("convert_to_lora: " + attachment.layer->parameter_name() + ": " + problem +
                          ". Merge the adapter instead.");
@@ -133,6 +139,15 @@ void add_saved_modules(const Tuner& tuner, const std::string& adapter, StateDict
 }
 
 }  // namespace
+
+bool supports_lora_conversion(const PeftModel& model, const std::string& adapter_name) {
+  const auto& attachments = model.tuner().attachments();
+  model.peft_config(adapter_name);
+  return std::all_of(attachments.begin(), attachments.end(), [&](const Attachment& attachment) {
+    return !attachment.layer->has(adapter_name) ||
+           conversion_obstacle(attachment, adapter_name).empty();
+  });
+}
 
 LoraConversion convert_to_lora(const PeftModel& model, ConversionRank rank,
                                const std::string& adapter_name, const LayerProgress& progress) {

@@ -20,6 +20,10 @@ struct LoraConversion {
   StateDict tensors;  // "base_model.model.<module>.lora_A.weight", copies of modules_to_save
 };
 
+/// True where every layer of an adapter can be converted.  Throws: NotFoundError (adapter).
+/// Source: PeftModel.supports_lora_conversion.
+bool supports_lora_conversion(const PeftModel& model, const std::string& adapter_name = "default");
+
 /// The LoRA adapter that comes closest to an adapter of any method that changes weights: the best
 /// approximation of each layer's change by a product of that rank. The scaling is in the factors
 /// (r = lora_alpha). The model is left as it is.

@@ -138,6 +138,8 @@ class PeftModel {
   const PeftConfig& active_peft_config() const { return peft_config(active_adapter()); }
   /// What the configs name, all together; nullopt: nothing.
   std::optional<std::set<std::string>> modules_to_save() const;
+  /// True while adapters are on, or where none is active (as Python defines it).
+  bool has_active_enabled_adapter() const { return tuner_->enabled() || active_adapters().empty(); }
   /// The type of the base's first floating parameter; nullopt: it has none.
   std::optional<at::ScalarType> base_model_torch_dtype() const;
   /// The parts of prompt learning: empty for methods that adapt weights.

@@ -5,6 +5,8 @@
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
 #include "peft/base/text.h"
+#include "peft/formats/safetensors_file.h"
+#include "peft/formats/torch_checkpoint_file.h"
 #include "tests/cli/run_program.h"
 
 namespace peft::cli {
@@ -100,6 +102,19 @@ TEST(SeveralAdapters, InfoTellsTheStatus) {
   EXPECT_EQ(run_peft("info --model_name_or_path " + tiny_model().string()).code, 2);
 }
 
+TEST(SeveralAdapters, InfoReadsPickledWeights) {
+  const fs::path safe = two_adapters()[0], pickled = scratch() / "pickled";
+  fs::create_directories(pickled);
+  fs::copy_file(safe / "adapter_config.json", pickled / "adapter_config.json");
+  formats::write_torch_file(
+      pickled / "adapter_model.bin",
+      formats::SafetensorsFile(safe / "adapter_model.safetensors").load_all());
+  Json expected = Json::parse(run_peft("info --json --modules " + safe.string()).out);
+  Json facts = Json::parse(run_peft("info --json --modules " + pickled.string()).out);
+  for (Json* one : {&expected, &facts}) one->erase("path");
+  EXPECT_EQ(facts, expected);
+}
+
 TEST(SeveralAdapters, CombineWritesAnAdapter) {
   const std::string out = (scratch() / "combined").string();
   const std::string line = "combine " + with_both() + "--combination_type cat --output_dir " + out;
@@ -114,6 +129,24 @@ TEST(SeveralAdapters, CombineWritesAnAdapter) {
                            .get<double>();
   EXPECT_NEAR(combined, first, 1e-5);
   EXPECT_EQ(run_peft(line + " --weights 1 1").code, 1);  // it would write over an adapter
+}
+
+TEST(SeveralAdapters, ConvertMakesAPlainAdapterOfARank) {
+  const std::string out = (scratch() / "converted").string();
+  const std::string model = "--model_name_or_path " + tiny_model().string();
+  const std::string given = two_adapters()[0].string();
+  const std::string line = "convert --adapter " + given + " --output_dir " + out;
+  for (const char* wrong :
+       {"", " --to lora", " --to other --rank 2", " --rank 2", " --to lora --rank 0",
+        " --to lora --rank 1.5", " --to lora --rank x"}) {
+    EXPECT_EQ(run_peft(line + " " + model + wrong).code, 2) << wrong;
+  }
+  EXPECT_EQ(run_peft(line + " --to lora --rank 4").code, 2);  // whose weights?
+  const ProgramRun done = run_peft(line + " " + model + " --to lora --rank 4");
+  ASSERT_EQ(done.code, 0) << done.talk;
+  EXPECT_NEAR(scored(row(""), model + " --adapter " + out).at(0)["loss"].get<double>(),
+              scored(row(""), model + " --adapter " + given).at(0)["loss"].get<double>(), 1e-4);
+  EXPECT_EQ(run_peft(line + " " + model + " --to lora --rank 0.9").code, 1);  // it is there already
 }
 
 }  // namespace
