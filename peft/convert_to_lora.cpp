@@ -63,7 +63,7 @@ void check_rank(const ConversionRank& rank) {
 std::string conversion_obstacle(const Attachment& attachment, const std::string& adapter) {
   const SiteKind kind = attachment.layer->site().kind;
   std::string problem;
-  if (kind != SiteKind::kLinear && kind != SiteKind::kTransposedLinear) {
+  if (!is_linear(kind)) {
     problem = "only linear layers can be converted, got a " + attachment.layer->site().module_class;
   }
   if (attachment.beside) problem = "trainable tokens cannot be converted";

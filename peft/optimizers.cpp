@@ -158,15 +158,22 @@ void LoraFaOptimizer::zero_grad() {
   for (Slot& slot : slots_) slot.parameter.mutable_grad().reset();
 }
 
+// The gradient of B that comes closest to that of the whole weight. A does not learn, so that the
+// inverse is made once; as in Python the product runs in bfloat16.
+Tensor LoraFaOptimizer::projected(Slot& slot, const Tensor& gradient) {
+  const auto version = static_cast<int64_t>(slot.a._version());
+  if (!slot.inverse.defined() || slot.inverse_version != version) {
+    const Tensor a = slot.a.detach();
+    slot.inverse = damped_inverse(at::mm(a, a.t()), 1e-8).to(at::kBFloat16);
+    slot.inverse_version = version;
+  }
+  return (at::mm(gradient.to(at::kBFloat16), slot.inverse) * (1 / (slot.scaling * slot.scaling)))
+      .to(gradient.scalar_type());
+}
+
 void LoraFaOptimizer::update(Slot& slot) const {
   Tensor gradient = slot.parameter.grad();
-  if (slot.a.defined()) {
-    // As in Python the product runs in bfloat16.
-    const Tensor a = slot.a.detach();
-    const Tensor inverse = damped_inverse(at::mm(a, a.t()), 1e-8).to(at::kBFloat16);
-    gradient = (at::mm(gradient.to(at::kBFloat16), inverse) * (1 / (slot.scaling * slot.scaling)))
-                   .to(gradient.scalar_type());
-  }
+  if (slot.a.defined()) gradient = projected(slot, gradient);
   slot.steps += 1;
   slot.exp_avg.mul_(options_.beta1).add_(gradient, 1 - options_.beta1);
   slot.exp_avg_sq.mul_(options_.beta2).addcmul_(gradient, gradient, 1 - options_.beta2);

@@ -143,11 +143,14 @@ class LoraFaOptimizer {
  private:
   struct Slot {
     at::Tensor parameter;
-    at::Tensor a;  // undefined for what is not a B
+    at::Tensor a;             // undefined for what is not a B
+    at::Tensor inverse = {};  // of A Aᵀ, as A was at that version
+    int64_t inverse_version = 0;
     double scaling = 1.0;
     at::Tensor exp_avg, exp_avg_sq;
     int64_t steps = 0;
   };
+  static at::Tensor projected(Slot& slot, const at::Tensor& gradient);
   void update(Slot& slot) const;
 
   LoraFaOptions options_;

@@ -265,7 +265,7 @@ std::vector<FoundSite> parameter_sites(const std::vector<ModuleEntry>& modules,
 
 bool is_linear(const ModuleEntry& module) {
   const auto kind = declared_kind(module);
-  return kind == SiteKind::kLinear || kind == SiteKind::kTransposedLinear;
+  return kind && is_linear(*kind);
 }
 
 bool is_embedding(const ModuleEntry& module) {

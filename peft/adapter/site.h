@@ -21,6 +21,16 @@ enum class SiteKind {
   kExperts,           // a stack of matrices, one an expert: [E, O, I], or [E, I, O]
 };
 
+/// A matrix product, whichever way its weight is stored.
+constexpr bool is_linear(SiteKind kind) {
+  return kind == SiteKind::kLinear || kind == SiteKind::kTransposedLinear;
+}
+
+/// Kinds whose weight has a row for each input instead of each output.
+constexpr bool has_input_rows(SiteKind kind) {
+  return kind == SiteKind::kEmbedding || kind == SiteKind::kTransposedLinear;
+}
+
 /// A place in the model that an adapter is put on: facts only, no tensor, so that whoever rides on
 /// the weight may keep it without a cycle.
 struct Site {

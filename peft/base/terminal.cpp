@@ -21,11 +21,6 @@ int asked_columns(int descriptor) {
   return size.ws_col;
 }
 
-std::string value_of(const Environment& environment, const char* name) {
-  const char* value = environment(name);
-  return value == nullptr ? "" : value;
-}
-
 /// "de_DE.ISO-8859-1" names a character set; "C" and an empty locale name none, and there UTF-8 is
 /// the better guess: minimal containers set no locale, their users' terminals all speak UTF-8.
 bool locale_is_utf8(const Environment& environment) {
@@ -85,6 +80,11 @@ const char* code_of(Style style) {
 }
 
 }  // namespace
+
+std::string value_of(const Environment& environment, const char* name) {
+  const char* value = environment(name);
+  return value == nullptr ? "" : value;
+}
 
 int Terminal::current_width() const {
   const int columns = asked_columns(descriptor);

@@ -24,6 +24,9 @@ struct Terminal {
 /// Looks up an environment variable; nullptr where it is not set.
 using Environment = std::function<const char*(const char* name)>;
 
+/// A variable's value; empty where it is not set.
+std::string value_of(const Environment& environment, const char* name);
+
 /// Asks the system about an open file descriptor (2 is stderr).
 Terminal terminal_of(int descriptor);
 

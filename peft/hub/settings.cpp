@@ -11,11 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string value_of(const Environment& environment, const char* name) {
-  const char* value = environment(name);
-  return value == nullptr ? "" : value;
-}
-
 bool is_true(const std::string& text) {
   const std::string value = lower_case(text);
   return value == "1" || value == "on" || value == "yes" || value == "true";

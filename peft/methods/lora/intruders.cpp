@@ -14,14 +14,9 @@ namespace {
 
 using at::Tensor;
 
-// The weight as [O, I], whichever way it is stored, and so the change is B A.
-bool is_turned(const Site& site) {
-  return site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kTransposedLinear;
-}
-
 void check_intruder_layer(const LoraLayer& layer, const std::string& adapter) {
   const SiteKind kind = layer.site().kind;
-  const bool matrix = kind == SiteKind::kLinear || is_turned(layer.site());
+  const bool matrix = kind == SiteKind::kLinear || has_input_rows(layer.site().kind);
   if (matrix && !layer.adapter(adapter).variant) return;
   throw UnsupportedError("reduce_intruder_dimension: " + layer.parameter_name() +
                          ": expected plain LoRA on linear layers and embeddings, got " +

@@ -252,8 +252,7 @@ Factors by_decomposition(const LoraLayer& layer, const Present& present,
                                   wanted.options);
   const SiteKind kind = layer.site().kind;
   if (kind == SiteKind::kConvolution) change = change.flatten(1);
-  const bool turned = kind == SiteKind::kEmbedding || kind == SiteKind::kTransposedLinear;
-  return decomposed((turned ? change.t() : change).to(at::kFloat), wanted);
+  return decomposed((has_input_rows(kind) ? change.t() : change).to(at::kFloat), wanted);
 }
 
 Factors combined(const LoraLayer& layer, const Present& present, const Combination& wanted) {

@@ -93,7 +93,7 @@ class EvaRun {
     for (const Attachment& attachment : tuner_.attachments()) {
       if (attachment.beside) continue;
       const SiteKind kind = attachment.found.site.kind;
-      if (kind != SiteKind::kLinear && kind != SiteKind::kTransposedLinear) continue;
+      if (!is_linear(kind)) continue;
       Source source{.layer = {attachment.found, attachment.layer},
                     .name = attachment.found.site.module_name};
       const int64_t rank =

@@ -47,7 +47,7 @@ void check_half_or_single(const Beginning& it) {
 
 // Kinds of layer that Python has these ways of beginning for.
 void check_kind(const LoraConfig& config, const Site& site, InitKind kind) {
-  if (site.kind == SiteKind::kLinear || site.kind == SiteKind::kTransposedLinear) return;
+  if (is_linear(site.kind)) return;
   const char* kAdvice = "Choose one of these, or do not target this module.";
   if (site.kind == SiteKind::kEmbedding) {
     if (kind == InitKind::kLoftq) {
@@ -186,9 +186,8 @@ InitialValues initial_values(const LoraConfig& config, const Site& site, int64_t
   if (kind == InitKind::kGaussian) return {};
   check_kind(config, site, kind);
   if (kind == InitKind::kEva) return {};
-  const bool linear = site.kind == SiteKind::kLinear || site.kind == SiteKind::kTransposedLinear;
   const bool minor_lookup = site.kind == SiteKind::kEmbedding && kind == InitKind::kMica;
-  if (!linear && !minor_lookup) return {};
+  if (!is_linear(site.kind) && !minor_lookup) return {};
   at::NoGradGuard no_grad;
   const Beginning it{config, site, rank, scaling, weight};
   const Factors factors = factors_of(it, kind);

@@ -25,13 +25,12 @@ using at::Tensor;
 
 // One output a row.  -> [O, I·k], of an embedding [D, V]
 Tensor as_rows(const Tensor& weight, SiteKind kind) {
-  const bool columns = kind == SiteKind::kEmbedding || kind == SiteKind::kTransposedLinear;
-  return columns ? weight.t() : weight.reshape({weight.size(0), -1});
+  return has_input_rows(kind) ? weight.t() : weight.reshape({weight.size(0), -1});
 }
 
 // A number an output in the shape that multiplies the site's weight.
 Tensor over_weight(const Tensor& factor, const Tensor& weight, SiteKind kind) {
-  if (kind == SiteKind::kEmbedding || kind == SiteKind::kTransposedLinear) {
+  if (has_input_rows(kind)) {
     return factor.view({1, -1});
   }
   std::vector<int64_t> shape(static_cast<size_t>(weight.dim()), 1);

@@ -65,16 +65,12 @@ std::vector<std::string> requested_variants(const LoraConfig& config) {
   return names;
 }
 
-bool is_linear_site(SiteKind kind) {
-  return kind == SiteKind::kLinear || kind == SiteKind::kTransposedLinear;
-}
-
 }  // namespace
 
 std::shared_ptr<LoraVariant> make_variant(const LoraConfig& config, const Site& site) {
   const std::vector<std::string> names = requested_variants(config);
   if (names.empty() || (names.size() == 1 && begins_with_mica(config))) return nullptr;
-  const bool linear = is_linear_site(site.kind);
+  const bool linear = is_linear(site.kind);
   const bool scales =
       linear || site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kConvolution;
   if (names.size() == 1) {
