@@ -70,9 +70,6 @@ class AdaptedModel {
   PeftModelForCausalLM& peft();
   /// Null where there is no adapter.
   PeftModelForCausalLM* peft_or_null() { return peft_ ? &*peft_ : nullptr; }
-  LanguageModel merge_and_unload(bool safe, const LayerProgress& progress = {}) {
-    return peft().merge_and_unload(safe, {}, progress);
-  }
 
  private:
   explicit AdaptedModel(const ModelOptions& options);

@@ -31,10 +31,9 @@ int merge(const MergeOptions& options, Console& console) {
                     options.output_dir.string()));
   }
   AdaptedModel model = AdaptedModel::open(options.model);
-  const LanguageModel merged =
-      model.merge_and_unload(options.safe_merge, layer_bar(console, "merge"));
-  const auto report =
-      write_merged_checkpoint(options.output_dir, *merged, *model.base().checkpoint);
+  const auto report = write_merged_checkpoint(
+      options.output_dir, model.peft(), *model.base().checkpoint,
+      {.safe = options.safe_merge, .progress = layer_bar(console, "merge")});
   console.say(fmt::format("{} tensors written to {}", report.tensors, options.output_dir.string()));
   if (!report.has_tokenizer) {
     console.warning(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "peft/adapter/folding.h"
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/tuner.h"
 #include "peft/base/error.h"
@@ -11,58 +12,8 @@
 namespace peft {
 namespace {
 
-[[noreturn]] void throw_not_finite(const std::string& adapter, const std::string& parameter) {
-  throw ConfigError("merge: " + parameter +
-                    ": NaNs detected in the merged weights: expected finite "
-                    "values, got NaN or infinity. The adapter " +
-                    adapter + " seems to be broken. Merge another one, or train it anew.");
-}
-
-bool is_finite(const at::Tensor& tensor) { return at::isfinite(tensor).all().item<bool>(); }
-
-// The adapters that are still to be merged at a site, in order.
-std::vector<std::string> to_merge(const TunerLayer& layer, const std::vector<std::string>& wanted) {
-  std::vector<std::string> names;
-  const auto& merged = layer.merged_adapters();
-  for (const std::string& adapter : wanted) {
-    const bool done = std::find(merged.begin(), merged.end(), adapter) != merged.end();
-    if (!done && layer.has(adapter)) names.push_back(adapter);
-  }
-  return names;
-}
-
-void check_mergeable(const Attachment& attachment, const std::vector<std::string>& adapters) {
-  const TunerLayer& layer = *attachment.layer;
-  std::vector<std::string> before = layer.merged_adapters();
-  for (const std::string& adapter : adapters) {
-    const std::string obstacle = layer.merge_obstacle(adapter);
-    if (!obstacle.empty()) {
-      throw UnsupportedError("merge: " + layer.parameter_name() + ": " + obstacle +
-                             ". Keep the adapter as it is, unmerged.");
-    }
-    const std::string conflict = layer.merge_conflict(adapter, before);
-    if (!conflict.empty()) {
-      throw ConfigError("merge: " + layer.parameter_name() + ": " + conflict +
-                        ". Merge one of them alone.");
-    }
-    before.push_back(adapter);
-  }
-}
-
-// Writes one adapter into a weight. `original`: the weight without any.
-void fold_in(const TunerLayer& layer, const std::string& adapter, at::Tensor& weight,
-             const at::Tensor& original, bool round_first) {
-  const at::Tensor whole = layer.weight_after(adapter, weight);
-  if (whole.defined()) {
-    weight.copy_(whole);
-    return;
-  }
-  const at::Tensor delta = layer.delta_after(adapter, weight, original);
-  weight.add_(round_first ? delta.to(weight.scalar_type()) : delta);
-}
-
 // What safe merging promises: nothing is written before every result was seen to be finite.
-void check_finite(const Attachment& attachment, const std::vector<std::string>& adapters) {
+void check_results(const Attachment& attachment, const std::vector<std::string>& adapters) {
   const std::string& name = attachment.layer->parameter_name();
   const at::Tensor plain = base(attachment.found.weight).detach();
   const at::Tensor original =
@@ -70,19 +21,13 @@ void check_finite(const Attachment& attachment, const std::vector<std::string>& 
   at::Tensor weight = plain.clone();
   for (const std::string& adapter : adapters) {
     fold_in(*attachment.layer, adapter, weight, original, true);
-    if (!is_finite(weight)) throw_not_finite(adapter, name);
+    check_finite(weight, adapter, name);
     const at::Tensor bias = attachment.layer->bias_delta_of(adapter);
-    if (bias.defined() && !is_finite(base(attachment.found.bias) + bias)) {
-      throw_not_finite(adapter, attachment.found.site.module_name + ".bias");
+    if (bias.defined()) {
+      check_finite(base(attachment.found.bias) + bias, adapter,
+                   attachment.found.site.module_name + ".bias");
     }
   }
-}
-
-// Whether Python rounds a change to the weight's type before it adds it. Elsewhere the sum is made
-// in the wider of both types.
-bool rounds_first(const Site& site) {
-  return site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kAttentionInput ||
-         site.kind == SiteKind::kAttentionOutput;
 }
 
 void apply(Attachment& attachment, const std::vector<std::string>& adapters, bool safe) {
@@ -115,7 +60,7 @@ void Tuner::merge(const std::vector<std::string>& adapters, const MergeOptions& 
     if (!merged.empty()) already = merged;
     if (!merged.empty() && !names.empty()) additional = names;
     check_mergeable(attachment, names);
-    if (options.safe) check_finite(attachment, names);
+    if (options.safe) check_results(attachment, names);
   }
   if (!additional.empty()) {
     warn("Already following adapters were merged " + join(already, ",") +

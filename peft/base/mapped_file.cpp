@@ -9,6 +9,10 @@
 #include <cerrno>
 #include <cstdint>
 #include <cstring>
+#include <functional>
+#include <iterator>
+#include <map>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -27,6 +31,17 @@ void advise(std::span<const std::byte> bytes, size_t offset, size_t length, int 
   const uintptr_t begin = (inner ? first + page - 1 : first) / page * page;
   const uintptr_t end = (inner ? first + length : first + length + page - 1) / page * page;
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, advice);
+}
+
+/// Every mapping of this process, by its first byte.
+struct LiveMappings {
+  std::mutex mutex;
+  std::map<const std::byte*, std::span<const std::byte>, std::less<>> starts;
+};
+
+LiveMappings& live_mappings() {
+  static auto* const mappings = new LiveMappings;  // outlives files that other statics hold
+  return *mappings;
 }
 
 }  // namespace
@@ -59,18 +74,30 @@ MappedFile::MappedFile(const std::filesystem::path& path) : path_(path) {
     throw IoError(fmt::format("{}: mapping failed: {}.", path.string(), std::strerror(code)));
   }
   bytes_ = {static_cast<const std::byte*>(address), size};
+  if (bytes_.empty()) return;
+  const std::scoped_lock lock(live_mappings().mutex);
+  live_mappings().starts.emplace(bytes_.data(), bytes_);
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (bytes_.empty()) return;
+  const std::scoped_lock lock(live_mappings().mutex);
+  live_mappings().starts.erase(bytes_.data());
+  ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 void MappedFile::will_need(size_t offset, size_t length) const noexcept {
   advise(bytes_, offset, length, MADV_WILLNEED, false);
 }
 
-void MappedFile::release(size_t offset, size_t length) const noexcept {
-  advise(bytes_, offset, length, MADV_DONTNEED, true);
+void MappedFile::release(std::span<const std::byte> bytes) noexcept {
+  const std::scoped_lock lock(live_mappings().mutex);
+  auto& starts = live_mappings().starts;
+  const auto after = starts.upper_bound(bytes.data());
+  if (after == starts.begin()) return;
+  const std::span<const std::byte> file = std::prev(after)->second;
+  const auto offset = static_cast<size_t>(bytes.data() - file.data());
+  if (offset < file.size()) advise(file, offset, bytes.size(), MADV_DONTNEED, true);
 }
 
 }  // namespace peft

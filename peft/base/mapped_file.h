@@ -24,10 +24,10 @@ class MappedFile {
   /// Asks the system to read the range ahead of its use; a hint.
   void will_need(size_t offset, size_t length) const noexcept;
 
-  /// Tells the system that the range will not be read again, so that its pages stop counting as
-  /// this process's memory; they are read from the file again when touched, so nothing may have
-  /// been written to it. A hint.
-  void release(size_t offset, size_t length) const noexcept;
+  /// Where the bytes lie in a mapped file, their pages stop counting as this process's memory; they
+  /// are read from the file again when touched, so nothing may have been written to them. Other
+  /// bytes are left alone. A hint.
+  static void release(std::span<const std::byte> bytes) noexcept;
 
  private:
   std::filesystem::path path_;

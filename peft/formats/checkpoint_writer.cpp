@@ -29,16 +29,19 @@ std::vector<StateDict> split_into_shards(const StateDict& weights, uint64_t max_
   return shards;
 }
 
-void write_shards(const fs::path& folder, const std::vector<StateDict>& shards) {
+const Metadata kPytorch{{"format", "pt"}};
+
+void write_shards(const fs::path& folder, const std::vector<StateDict>& shards,
+                  const ValueOf& value_of) {
   if (shards.size() == 1) {
-    write_safetensors(folder / "model.safetensors", shards.front());
+    write_safetensors(folder / "model.safetensors", shards.front(), kPytorch, value_of);
     return;
   }
   uint64_t total = 0;
   std::vector<std::pair<std::string, std::string>> places;
   for (size_t i = 0; i < shards.size(); i++) {
     const std::string file = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    write_safetensors(folder / file, shards[i]);
+    write_safetensors(folder / file, shards[i], kPytorch, value_of);
     for (const auto& [name, tensor] : shards[i]) {
       places.emplace_back(name, file);
       total += bytes_of(tensor);
@@ -61,10 +64,10 @@ void write_json(const fs::path& path, const Json& value) {
 }  // namespace
 
 void write_checkpoint(const fs::path& folder, const StateDict& weights,
-                      const CheckpointParts& parts) {
+                      const CheckpointParts& parts, const ValueOf& value_of) {
   std::error_code ignored;  // what goes wrong here is told by the first write
   fs::create_directories(folder, ignored);
-  write_shards(folder, split_into_shards(weights, parts.max_shard_size));
+  write_shards(folder, split_into_shards(weights, parts.max_shard_size), value_of);
   write_json(folder / "generation_config.json", parts.generation_config);
   write_json(folder / "tokenizer_config.json", parts.tokenizer_config);
   if (parts.tokenizer) write_file_atomically(folder / "tokenizer.json", *parts.tokenizer);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "peft/base/json.h"
+#include "peft/formats/safetensors_writer.h"
 #include "peft/tensor/state_dict.h"
 
 namespace peft::formats {
@@ -21,8 +22,9 @@ struct CheckpointParts {
 
 /// Writes a folder that transformers' from_pretrained loads: the weights first, config.json last,
 /// each file atomically, so that a folder with a config.json is whole.
+/// With `value_of` its answers are written in the weights' stead, one after the other.
 /// Throws: IoError, NotFoundError (the folder above is missing), UnsupportedError (dtype).
 void write_checkpoint(const std::filesystem::path& folder, const StateDict& weights,
-                      const CheckpointParts& parts);
+                      const CheckpointParts& parts, const ValueOf& value_of = {});
 
 }  // namespace peft::formats

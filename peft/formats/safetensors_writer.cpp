@@ -68,10 +68,20 @@ std::string header_text(const std::vector<StateDict::Entry>& entries, const Meta
   return text;
 }
 
+at::Tensor written_value(const std::string& name, const at::Tensor& tensor,
+                         const ValueOf& value_of) {
+  if (!value_of) return tensor;
+  at::Tensor value = value_of(name, tensor);
+  if (value.sizes() == tensor.sizes() && value.scalar_type() == tensor.scalar_type()) return value;
+  throw ConfigError(fmt::format("tensor {}: expected a value of its own shape and type, got {} {}.",
+                                quote(name), dtype_name(value.scalar_type()),
+                                fmt::join(value.sizes(), "x")));
+}
+
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const StateDict& tensors,
-                       const Metadata& metadata) {
+                       const Metadata& metadata, const ValueOf& value_of) {
   check_names(path, tensors);
   const auto entries = in_file_order(tensors);
   const std::string header = header_text(entries, metadata);
@@ -83,7 +93,8 @@ void write_safetensors(const std::filesystem::path& path, const StateDict& tenso
   file.write(length_bytes);
   file.write(std::string_view(header));
   for (const auto& [name, tensor] : entries) {
-    const at::Tensor plain = tensor.detach().to(at::kCPU).contiguous();
+    const at::Tensor value = written_value(name, tensor, value_of);
+    const at::Tensor plain = value.detach().to(at::kCPU).contiguous();
     file.write({static_cast<const std::byte*>(plain.const_data_ptr()), plain.nbytes()});
   }
   file.commit();

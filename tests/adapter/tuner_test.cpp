@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include "peft/adapter/merged_weights.h"
 #include "peft/adapter/tag.h"
 #include "peft/methods/lora/config.h"
 #include "peft/methods/registry.h"
@@ -178,6 +179,44 @@ TEST(Tuner, MergeUnmergeRestoresTheBytesOfABfloat16Base) {
   EXPECT_TRUE(at::equal(weight, before));
 }
 
+TEST(Tuner, MergedWeightsAreThoseOfAMergeAndTheBaseStays) {
+  torch::manual_seed(0);
+  for (const bool safe : {false, true}) {
+    Tied net;
+    if (safe) net->to(torch::kBFloat16);
+    const auto tuner = tuner_of(net.ptr());
+    tuner->inject("default", LoraConfig{.r = 2, .target_modules = {"body", "embed"}});
+    tuner->inject("second", LoraConfig{.r = 2, .target_modules = {"body"}, .use_dora = true});
+    for (const char* name : {"default", "second"}) fill(*tuner, name);
+    const NamedTensors parameters = tuner->tree().parameters();
+    StateDict before, wanted;
+    for (const auto& [name, tensor] : tuner->base_state()) before.set(name, tensor.clone());
+    const std::vector<std::string> both{"default", "second"};
+    {
+      const MergedWeights merged(*tuner, both, safe);
+      for (const auto& [name, tensor] : before) {
+        for (const auto& [other, parameter] : parameters) {
+          if (other == name) wanted.set(name, merged.value_of(parameter).clone());
+        }
+      }
+    }
+    for (const auto& [name, tensor] : before) {
+      EXPECT_TRUE(at::equal(tuner->base_state().at(name), tensor)) << name;
+    }
+    int64_t calls = 0;
+    tuner->merge(both, {.safe = safe, .can_unmerge = false, .progress = [&](int64_t, int64_t all) {
+                          EXPECT_LE(++calls, all);
+                        }});
+    EXPECT_GT(calls, 0);
+    EXPECT_FALSE(MergedWeights::can_be_made(*tuner));
+    EXPECT_GE(wanted.size(), 3u);
+    for (const auto& [name, tensor] : wanted) {
+      EXPECT_TRUE(at::equal(tuner->base_state().at(name), tensor)) << name << " safe " << safe;
+    }
+    tuner->unload();
+  }
+}
+
 TEST(Tuner, SafeMergeOfABrokenAdapterTouchesNothing) {
   torch::nn::Sequential net(torch::nn::Linear(4, 4), torch::nn::Linear(4, 4));
   const auto tuner = tuner_of(net.ptr());
@@ -189,6 +228,8 @@ TEST(Tuner, SafeMergeOfABrokenAdapterTouchesNothing) {
   }
   const at::Tensor before = base(net->parameters()[0]).detach().clone();
   EXPECT_THROW(tuner->merge({}, {.safe = true}), ConfigError);
+  const at::Tensor broken = net[1]->as<torch::nn::LinearImpl>()->weight;
+  EXPECT_THROW(MergedWeights(*tuner, {}, true).value_of(broken), ConfigError);
   EXPECT_TRUE(at::equal(base(net->parameters()[0]), before));
   EXPECT_FALSE(tuner->merged());
 }

@@ -60,6 +60,21 @@ TEST_F(CheckpointWriterTest, PartsThatAreNotThereAreNotWritten) {
   EXPECT_EQ(files(), (std::set<std::string>{"config.json", "model.safetensors"}));
 }
 
+TEST_F(CheckpointWriterTest, ValuesAreMadeWhenTheyAreWritten) {
+  const auto doubled = [](const std::string&, const at::Tensor& tensor) { return tensor * 2; };
+  write_checkpoint(folder, weights, {.config = Json::object(), .max_shard_size = 24}, doubled);
+  const auto checkpoint = Checkpoint::open(folder);
+  for (const auto& [name, tensor] : weights) {
+    EXPECT_TRUE(at::equal(checkpoint->load(name), tensor * 2)) << name;
+  }
+  const auto widened = [](const std::string&, const at::Tensor& tensor) {
+    return tensor.to(at::kDouble);
+  };
+  EXPECT_THROW(write_checkpoint(folder / "x", weights, {.config = Json::object()}, widened),
+               ConfigError);
+  EXPECT_FALSE(fs::exists(folder / "x" / "model.safetensors"));
+}
+
 TEST_F(CheckpointWriterTest, ShardsAndTheirIndexAreNamedAsInTransformers) {
   write_checkpoint(folder, weights, {.config = Json::object(), .max_shard_size = 24});
   const Json expected = parse_json(R"({"metadata": {"total_size": 32}, "weight_map": {
