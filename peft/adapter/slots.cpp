@@ -213,12 +213,21 @@ void AdapterSlots::freeze(const std::string& slot, const std::string& adapter) {
   }
 }
 
+void AdapterSlots::Entry::set_requires_grad(bool requires_grad) const {
+  if (is_buffer || frozen || tensor.requires_grad() == requires_grad) return;
+  if (tensor.is_floating_point() || tensor.is_complex()) tensor.requires_grad_(requires_grad);
+}
+
 void AdapterSlots::set_requires_grad(const std::string& adapter, bool requires_grad) {
   for (const Entry& entry : entries_) {
-    if (entry.adapter != adapter || entry.is_buffer || entry.frozen) continue;
-    if (entry.tensor.is_floating_point() || entry.tensor.is_complex()) {
-      entry.tensor.requires_grad_(requires_grad);
-    }
+    if (entry.adapter == adapter) entry.set_requires_grad(requires_grad);
+  }
+}
+
+void AdapterSlots::let_learn(const std::vector<std::string>& adapters) {
+  for (const Entry& entry : entries_) {
+    entry.set_requires_grad(std::find(adapters.begin(), adapters.end(), entry.adapter) !=
+                            adapters.end());
   }
 }
 

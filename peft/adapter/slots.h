@@ -70,6 +70,8 @@ class AdapterSlots {
   /// Keeps what an adapter has in one slot from learning, whatever is asked for later.
   void freeze(const std::string& slot, const std::string& adapter);
   void set_requires_grad(const std::string& adapter, bool requires_grad);
+  /// These adapters learn, and no others.
+  void let_learn(const std::vector<std::string>& adapters);
   /// True where the module's owner is in training mode.
   bool training() const;
 
@@ -80,6 +82,7 @@ class AdapterSlots {
     bool is_buffer;
     FileName file_name = FileName::kFull;
     bool frozen = false;
+    void set_requires_grad(bool requires_grad) const;
   };
   std::shared_ptr<SlotModule> slot(const std::string& name);
   void check_free(const torch::nn::Module& home) const;

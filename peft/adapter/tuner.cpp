@@ -99,12 +99,10 @@ void Tuner::set_active(const std::vector<std::string>& adapters, bool inference_
     unmerge();
   }
   active_ = adapters;
+  const std::vector<std::string> learning = inference_mode ? std::vector<std::string>{} : adapters;
   for (Attachment& attachment : attachments_) {
     attachment.layer->set_active(adapters);
-    for (const auto& [name, config] : configs_) {
-      const bool is_active = std::find(adapters.begin(), adapters.end(), name) != adapters.end();
-      attachment.layer->slots().set_requires_grad(name, is_active && !inference_mode);
-    }
+    attachment.layer->slots().let_learn(learning);
   }
   activate_saved(adapters, inference_mode);
 }
@@ -115,9 +113,8 @@ void Tuner::activate_saved(const std::vector<std::string>& adapters, bool infere
     for (const std::string& adapter : adapters) {
       if (saved->has(adapter)) chosen = adapter;
     }
-    for (const auto& [name, config] : configs_) {
-      saved->slots().set_requires_grad(name, name == chosen && !inference_mode);
-    }
+    saved->slots().let_learn(inference_mode ? std::vector<std::string>{}
+                                            : std::vector<std::string>{chosen});
     saved->set_active(chosen);
   }
 }
