@@ -84,7 +84,7 @@ MergedReport write_merged_checkpoint(const std::filesystem::path& folder,
     adapted.merge_and_unload(options.safe, {}, options.progress);
   }
   StateDict weights;
-  for (const auto& [name, tensor] : parameters_of(ModelTree(model.ptr()))) {
+  for (const auto& [name, tensor] : parameters_of(ModelTree(model))) {
     weights.set(name, base(tensor).detach());
   }
   formats::CheckpointParts parts{.config = config_of(*model, weights),

@@ -175,7 +175,8 @@ at::Tensor GgufCheckpoint::unpack(const GgufTensor& tensor, at::ScalarType dtype
   }
   at::Tensor out = at::empty(tensor.shape, at::TensorOptions().dtype(dtype));
   unpack_rows(*tensor.type, file_->bytes().data() + tensor.begin, interleaved_heads(tensor), out);
-  if (tensor.type->quantised) file_->release(tensor.begin, tensor.bytes);
+  if (tensor.type->quantised)
+    MappedFile::release(file_->bytes().subspan(tensor.begin, tensor.bytes));
   return out;
 }
 

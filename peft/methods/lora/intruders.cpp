@@ -93,7 +93,7 @@ void reduce_intruder_dimension(Tuner& tuner, const IntruderOptions& options) {
                                 ? attachment.original_weight
                                 : base(attachment.found.weight).detach();
       const Reduced reduced = reduce(weight, layer->delta_of(from, weight), layer->adapter(from),
-                                     is_turned(layer->site()), options);
+                                     has_input_rows(layer->site().kind), options);
       write_reduced(layer->adapter(to), reduced);
       log(layer->site().module_name + ": " +
           (reduced.found == 0 ? "No intruders" : "Intruders: " + std::to_string(reduced.found)));
