@@ -110,7 +110,7 @@ TEST(ByName, AMissingNameSaysWhichAreClose) {
     }
     return "no error";
   };
-  EXPECT_NE(text_of([&] { model.get_submodule("linn"); }).find("Closest names: lin"),
+  EXPECT_NE(text_of([&] { model.get_submodule("linn"); }).find("Closest names: 'lin'"),
             std::string::npos);
   EXPECT_NE(text_of([&] { model.get_parameter("lin.weigth"); }).find("lin.weight"),
             std::string::npos);
