@@ -19,9 +19,8 @@ const std::vector<fs::path>& two_adapters() {
   static const std::vector<fs::path> folders = [] {
     std::vector<fs::path> made;
     for (const char* name : {"one", "two"}) {
-      const ProgramRun done =
-          run_peft(train_line(name, std::string("--max_steps 4 --learning_rate 0.05 --seed ") +
-                                        (name == std::string("one") ? "1" : "2")));
+      const ProgramRun done = run_peft(train_line(
+          name, std::string("--max_steps 4 --seed ") + (name == std::string("one") ? "1" : "2")));
       EXPECT_EQ(done.code, 0) << done.talk;
       made.push_back(scratch() / name);
     }
