@@ -14,7 +14,7 @@ namespace {
 
 using at::Tensor;
 
-constexpr const char* kModelPrefix = "base_model.model.";
+constexpr const char* kParameterPrefix = "base_model.model.";
 
 // The layers of the model whose own weights no decay is for.
 std::set<std::string> norm_layers(const PeftModel& model) {
@@ -27,8 +27,8 @@ std::set<std::string> norm_layers(const PeftModel& model) {
 
 // The module that a parameter belongs to, without the nodes that hold copies of it.
 std::string owner(const std::string& parameter) {
-  std::string name = parameter.starts_with(kModelPrefix)
-                         ? parameter.substr(std::string_view(kModelPrefix).size())
+  std::string name = parameter.starts_with(kParameterPrefix)
+                         ? parameter.substr(std::string_view(kParameterPrefix).size())
                          : parameter;
   const std::string copies = ".modules_to_save.";
   if (const auto at = name.find(copies); at != std::string::npos) {

@@ -1,8 +1,11 @@
 #include "peft/peft_model_for_causal_lm.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "peft/base/error.h"
+#include "peft/base/warnings.h"
+#include "peft/methods/lora/config.h"
 #include "peft/tensor/call_tokens.h"
 
 namespace peft {
@@ -17,6 +20,21 @@ void check_rows(const std::vector<std::string>& adapter_names, int64_t rows) {
       ". Give one name a row.");
 }
 
+// Without tokens nothing is found in them: such adapters rest.
+void warn_of_resting_alora(const Tuner& tuner, const std::vector<std::string>& adapter_names) {
+  if (tuner.method().name != "LORA" || !tuner.enabled()) return;
+  const auto& names = adapter_names.empty() ? tuner.active_adapters() : adapter_names;
+  const bool any = std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+    if (!tuner.has(name)) return false;
+    const Json& tokens = tuner.config(name).as<LoraConfig>().alora_invocation_tokens;
+    return tokens.is_array() && !tokens.empty();
+  });
+  if (!any) return;
+  warn(
+      "Cannot calculate aLoRA offsets when only inputs_embeds are provided. Disabling aLoRA for "
+      "this forward pass.");
+}
+
 }  // namespace
 
 at::Tensor PeftModelForCausalLM::forward(const LanguageModelInput& input,
@@ -28,6 +46,7 @@ at::Tensor PeftModelForCausalLM::forward(const LanguageModelInput& input,
                (input.input_ids.defined() ? input.input_ids : input.inputs_embeds).size(0));
     mixed.emplace(shared_tuner(), adapter_names);
   }
+  if (!input.input_ids.defined()) warn_of_resting_alora(tuner(), adapter_names);
   const CallTokensScope tokens(input.input_ids);
   return model_->forward(input);
 }

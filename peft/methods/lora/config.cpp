@@ -9,6 +9,7 @@
 #include "peft/base/warnings.h"
 #include "peft/methods/lora/init/words.h"
 #include "peft/methods/lora/variants/alora.h"
+#include "peft/methods/lora/variants/arrow.h"
 #include "peft/methods/lora/variants/bdlora.h"
 #include "peft/methods/lora/variants/kasa.h"
 #include "peft/methods/lora/variants/monteclora.h"
@@ -109,6 +110,7 @@ void check_variants(const LoraConfig& config) {
   }
   const std::pair<const char*, const Json*> settings[] = {
       {"velora_config", &config.velora_config},
+      {"arrow_config", &config.arrow_config},
       {"use_bdlora", &config.use_bdlora},
       {"monteclora_config", &config.monteclora_config},
       {"kasa_config", &config.kasa_config}};
@@ -116,6 +118,7 @@ void check_variants(const LoraConfig& config) {
     if (value->is_null() || value->is_object()) continue;
     throw_config(field, "an object or null", dump_json(*value, {.indent = std::nullopt}));
   }
+  if (truthy(config.arrow_config)) lora::ArrowConfig::parse(config.arrow_config);
   if (truthy(config.velora_config)) lora::VeloraConfig::parse(config.velora_config);
   if (truthy(config.monteclora_config)) lora::MontecloraConfig::parse(config.monteclora_config);
   if (truthy(config.kasa_config)) lora::KasaConfig::parse(config.kasa_config);
@@ -130,7 +133,6 @@ void check_variants(const LoraConfig& config) {
   if (config.ensure_weight_tying) throw_unsupported("ensure_weight_tying", "true", "false");
   refuse("megatron_config", config.megatron_config);
   refuse("layer_replication", config.layer_replication);
-  refuse("arrow_config", config.arrow_config);
 }
 
 // Settings of an initialisation that is not chosen have no effect, in Python neither.

@@ -56,14 +56,15 @@ void LoraLayer::add(const std::string& name, const PeftConfig& config, at::Scala
   LoraAdapter made = new_adapter(lora, site());
   const SlotNames names = slot_names(site().kind);
   const auto options = at::TensorOptions().device(site().device).dtype(dtype);
-  if (variant) variant->prepare(made, {.config = lora, .site = site(), .adapter = name});
+  const VariantSetup setup{.config = lora, .site = site(), .adapter = name, .beside = adapters_};
+  if (variant) variant->prepare(made, setup);
   const auto put = [&](const char* slot, const char* leaf, const Tensor& value) {
     return slots().add(slot, name, leaf, value.to(options));
   };
   made.a = put(names.a, names.leaf, made.a);
   made.b = put(names.b, names.leaf, made.b);
   if (made.bias.defined()) made.bias = put(names.b, "bias", made.bias);
-  if (variant) variant->attach({.config = lora, .site = site(), .adapter = name}, options, slots());
+  if (variant) variant->attach(setup, options, slots());
   made.variant = variant;
   adapters_[name] = made;
   refresh();

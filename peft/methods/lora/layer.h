@@ -2,7 +2,6 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,7 +63,7 @@ class LoraLayer final : public TunerLayer {
   at::Tensor product_with_embedding(const at::Tensor& x, const at::Tensor& weight,
                                     const std::optional<at::Tensor>& bias) const;
 
-  std::map<std::string, LoraAdapter> adapters_;
+  AdaptersOfSite adapters_;
   std::vector<const LoraAdapter*> running_;
   std::shared_ptr<const MixedRows> mixed_;  // one adapter a row; null: the running ones for all
   bool varied_ = false;                     // one of the running adapters has a variant

@@ -2,7 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <memory>
+#include <string>
 
 namespace peft::lora {
 
@@ -18,5 +20,8 @@ struct LoraAdapter {
   double dropout = 0.0;
   std::shared_ptr<LoraVariant> variant = {};  // null: LoRA as it is in the paper
 };
+
+/// All adapters of one site, by name.
+using AdaptersOfSite = std::map<std::string, LoraAdapter>;
 
 }  // namespace peft::lora

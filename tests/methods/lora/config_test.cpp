@@ -59,7 +59,7 @@ TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
 TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
   const Json values = Json::parse(R"({
     "use_qalora": true, "ensure_weight_tying": true, "megatron_config": {"a": 1},
-    "layer_replication": [[0, 2]], "arrow_config": {"top_k": 1}})");
+    "layer_replication": [[0, 2]]})");
   for (const auto& [key, value] : values.items()) {
     Json file = {{"peft_type", "LORA"}};
     file[key] = value;
@@ -117,7 +117,7 @@ TEST(LoraConfig, FieldsOfVariantsAreWrittenAsTheyWereRead) {
   const Json values = Json::parse(R"({
     "use_dora": true, "velora_config": {"num_groups": 4, "scale": 1.0, "init_type": "random"},
     "alora_invocation_tokens": [1, 2], "monteclora_config": {"num_samples": 2},
-    "use_bdlora": {"nblocks": 2}, "kasa_config": {"beta": 0.1}, "trainable_token_indices": [1],
+    "use_bdlora": {"nblocks": 2}, "arrow_config": {"top_k": 1, "rng_seed": null}, "kasa_config": {"beta": 0.1}, "trainable_token_indices": [1],
     "target_parameters": ["experts.w"]})");
   for (const auto& [key, value] : values.items()) {
     Json file = {{"peft_type", "LORA"}, {"task_type", "CAUSAL_LM"}};

@@ -107,15 +107,19 @@ Factors corda_factors(const Tensor& weight, int64_t rank, double scaling,
   return factors;
 }
 
+Factors low_rank_factors(const Tensor& matrix, int64_t rank) {
+  const auto [u, s, vh] = at::linalg_svd(matrix, false);
+  const Tensor root = leading(s, 0, rank).sqrt().diag();
+  return {.a = at::matmul(root, leading(vh, 0, rank)), .b = at::matmul(leading(u, 1, rank), root)};
+}
+
 Factors loftq_factors(const Tensor& weight, int64_t rank, const LoftQConfig& settings) {
   Factors factors;
   Tensor rest = weight;
   for (int64_t i = 0; i < settings.loftq_iter; ++i) {
-    factors.weight = quantised(rest, settings.loftq_bits);
-    const auto [u, s, vh] = at::linalg_svd(weight - factors.weight, false);
-    const Tensor root = leading(s, 0, rank).sqrt().diag();
-    factors.b = at::matmul(leading(u, 1, rank), root);
-    factors.a = at::matmul(root, leading(vh, 0, rank));
+    const Tensor whole = quantised(rest, settings.loftq_bits);
+    factors = low_rank_factors(weight - whole, rank);
+    factors.weight = whole;
     rest = weight - at::matmul(factors.b, factors.a);
   }
   return factors;

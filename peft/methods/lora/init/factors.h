@@ -42,6 +42,10 @@ Factors mica_factors(const at::Tensor& weight, int64_t rank);
 Factors corda_factors(const at::Tensor& weight, int64_t rank, double scaling,
                       const CordaEigens& eigens);
 
+/// The nearest matrix of a rank to `matrix` [O, I], its singular values shared between B and A.
+/// Source: _low_rank_decomposition in peft/utils/loftq_utils.py.
+Factors low_rank_factors(const at::Tensor& matrix, int64_t rank);
+
 /// W quantised, and the decomposition of what quantising loses.
 /// Source: loftq_init in peft/utils/loftq_utils.py.
 Factors loftq_factors(const at::Tensor& weight, int64_t rank, const LoftQConfig& settings);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "peft/base/warnings.h"
 #include "peft/methods/lora/products.h"
 #include "peft/methods/lora/variants/sub_config.h"
 
@@ -97,7 +98,8 @@ MontecloraNoise MontecloraVariant::draw() const {
           .mixture = at::randn({n}, options)};
 }
 
-// The mean of the draws, weighted as learnt.  a [R, I] -> [R, I]
+// The mean of the draws, weighted as learnt; A itself where they are not finite.  a [R, I] -> [R,
+// I]
 Tensor MontecloraVariant::sampled(const Tensor& a) const {
   const MontecloraNoise noise = draw();
   variance_ = variance_of(std_prior_, noise.wishart);
@@ -109,6 +111,10 @@ Tensor MontecloraVariant::sampled(const Tensor& a) const {
   }
   const Tensor draws = noise.normal * variance_.sqrt() * config_.sample_scaler;  // [N, I, R]
   const Tensor shift = at::tensordot(mixture_, draws, {0}, {0}).t();             // [R, I]
+  if (at::isnan(shift).any().item<bool>()) {
+    warn("Monteclora sampling produced NaNs, using base weights.");
+    return a;
+  }
   return a + shift;
 }
 

@@ -45,6 +45,12 @@ int64_t SubConfig::integer(const std::string& key, int64_t otherwise) const {
   return object_[key].get<int64_t>();
 }
 
+std::optional<int64_t> SubConfig::optional_integer(const std::string& key) const {
+  if (!object_.contains(key) || object_[key].is_null()) return std::nullopt;
+  if (!object_[key].is_number_integer()) refuse(key, "an integer or null");
+  return object_[key].get<int64_t>();
+}
+
 double SubConfig::number(const std::string& key, double otherwise) const {
   if (!object_.contains(key)) return otherwise;
   if (!object_[key].is_number()) refuse(key, "a number");

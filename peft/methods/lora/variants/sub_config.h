@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,8 @@ class SubConfig {
   std::vector<std::string> names(const std::string& key) const;
   std::string word(const std::string& key, const std::string& otherwise) const;
   int64_t integer(const std::string& key, int64_t otherwise) const;
+  /// nullopt: left out or null.
+  std::optional<int64_t> optional_integer(const std::string& key) const;
   double number(const std::string& key, double otherwise) const;
   bool boolean(const std::string& key, bool otherwise) const;
 

@@ -9,6 +9,7 @@
 #include "peft/base/text.h"
 #include "peft/methods/lora/init/words.h"
 #include "peft/methods/lora/variants/alora.h"
+#include "peft/methods/lora/variants/arrow.h"
 #include "peft/methods/lora/variants/bdlora.h"
 #include "peft/methods/lora/variants/dora.h"
 #include "peft/methods/lora/variants/kasa.h"
@@ -56,6 +57,7 @@ std::vector<std::string> requested_variants(const LoraConfig& config) {
   std::vector<std::string> names;
   const Json& tokens = config.alora_invocation_tokens;
   if (tokens.is_array() && !tokens.empty()) names.emplace_back("alora_invocation_tokens");
+  if (config.arrow_config.is_object()) names.emplace_back("arrow_config");
   if (config.kasa_config.is_object()) names.emplace_back("kasa_config");
   if (begins_with_mica(config)) names.emplace_back("mica");
   if (config.monteclora_config.is_object()) names.emplace_back("monteclora_config");
@@ -79,6 +81,7 @@ std::shared_ptr<LoraVariant> make_variant(const LoraConfig& config, const Site& 
     if (name == "alora_invocation_tokens" && linear) {
       return std::make_shared<AloraVariant>(config, site.kind);
     }
+    if (name == "arrow_config" && linear) return std::make_shared<ArrowVariant>(config);
     if (name == "kasa_config" && site.kind == SiteKind::kLinear) {
       return std::make_shared<KasaVariant>();
     }

@@ -19,7 +19,8 @@ namespace peft::lora {
 struct VariantSetup {
   const LoraConfig& config;
   const Site& site;
-  const std::string& adapter;  // its name
+  const std::string& adapter;    // its name
+  const AdaptersOfSite& beside;  // the site's others, which outlive the variant
 };
 
 /// One call of a linear layer, whichever way its weight is stored.
