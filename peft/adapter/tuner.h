@@ -69,6 +69,10 @@ class Tuner {
   /// the last adapter changed them.
   void keep_injection();
 
+  /// Lets an adapter of a tied head share the memory of the embedding's again, where its config
+  /// ensures weight tying: for a caller that has given either of them other memory.
+  void tie_again(const std::string& adapter);
+
   /// Takes every adapter out of one module, which computes as its base does from then on.
   void remove_site(const std::string& module_name);
 
@@ -158,6 +162,11 @@ class Tuner {
                        const InjectOptions& options);
   void plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                    PeftConfig& config, const InjectOptions& options);
+  void plan_tied_target(Plan& plan, const std::vector<ModuleEntry>& modules,
+                        const std::string& adapter, PeftConfig& config,
+                        const InjectOptions& options);
+  void plan_tied_copy(Plan& plan, const std::vector<ModuleEntry>& modules,
+                      const std::string& adapter);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
   /// One more adapter at a site that is adapted already, and the first at a new one.
@@ -174,6 +183,7 @@ class Tuner {
   void detach_saved(SavedModule& saved);
   std::vector<at::Tensor> freeze_base();
   void leave_copies();
+  bool stays_tied(const SharedWeights& shared, const at::Tensor& weight) const;
   void mark_biases();
   void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
   std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;

@@ -127,7 +127,6 @@ void check_variants(const LoraConfig& config) {
   }
   parse_token_rows(config.trainable_token_indices);
   if (config.use_qalora) throw_unsupported("use_qalora", "true", "false");
-  if (config.ensure_weight_tying) throw_unsupported("ensure_weight_tying", "true", "false");
   refuse("megatron_config", config.megatron_config);
   refuse("layer_replication", config.layer_replication);
   refuse("arrow_config", config.arrow_config);

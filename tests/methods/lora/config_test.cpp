@@ -58,7 +58,7 @@ TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
 
 TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
   const Json values = Json::parse(R"({
-    "use_qalora": true, "ensure_weight_tying": true, "megatron_config": {"a": 1},
+    "use_qalora": true, "megatron_config": {"a": 1},
     "layer_replication": [[0, 2]], "arrow_config": {"top_k": 1}})");
   for (const auto& [key, value] : values.items()) {
     Json file = {{"peft_type", "LORA"}};
