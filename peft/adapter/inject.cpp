@@ -203,6 +203,17 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
                         "'. Set bias = 'none' in one of them.");
     }
   }
+  const auto unstack = stack_layers(config.shared());
+  try {
+    put_in(adapter, std::move(config), options);
+  } catch (...) {
+    unstack_layers(unstack);
+    throw;
+  }
+  last_injection_.unstack = unstack;
+}
+
+void Tuner::put_in(const std::string& adapter, PeftConfig config, const InjectOptions& options) {
   Plan plan = make_plan(adapter, config, options);
   // Only the very first adapter is activated by itself; also after the last one was deleted.
   const bool first = !started_;
@@ -335,6 +346,12 @@ void Tuner::initialise(Plan& plan, TunerLayer& layer, const std::string& adapter
                       "': it begins with a part of the base weights: expected weights without "
                       "adapters, got merged ones. Call unmerge_adapter() first.");
   }
+  if (change.weight.defined() && !stacked_.is_null()) {
+    throw UnsupportedError("adapter '" + adapter + "': " + layer.parameter_name() +
+                           ": it begins with a part of the base weights: expected weights of one "
+                           "layer each, got layers that share them (layer_replication). Use "
+                           "init_lora_weights = true.");
+  }
   if (change.weight.defined() || change.done) plan.changes.emplace_back(weight, std::move(change));
 }
 
@@ -379,6 +396,7 @@ void Tuner::take_back_injection() {
     started_ = false;
   }
   for (const at::Tensor& tensor : last.frozen) tensor.requires_grad_(true);
+  unstack_layers(last.unstack);
 }
 
 void Tuner::keep_injection() { last_injection_.changed.clear(); }

@@ -122,14 +122,17 @@ void Tuner::merge(const std::vector<std::string>& adapters, bool safe) {
   if (facts_.tied_head) warn_of_tied_targets(targeted_modules());
   at::NoGradGuard no_grad;
   std::vector<std::string> already, additional;
+  std::vector<const Attachment*> written;
   for (const Attachment& attachment : attachments_) {
     const auto names = to_merge(*attachment.layer, wanted);
     const auto& merged = attachment.layer->merged_adapters();
     if (!merged.empty()) already = merged;
     if (!merged.empty() && !names.empty()) additional = names;
     check_mergeable(attachment, names);
+    if (!names.empty()) written.push_back(&attachment);
     if (safe) check_finite(attachment, names);
   }
+  check_unshared(written);
   if (!additional.empty()) {
     warn("Already following adapters were merged " + join(already, ",") +
          ". You are now additionally merging " + join(additional, ",") + ".");

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +15,7 @@
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/site.h"
 #include "peft/adapter/tuner_layer.h"
+#include "peft/base/json.h"
 #include "peft/tensor/state_dict.h"
 
 namespace peft {
@@ -153,7 +155,13 @@ class Tuner {
     size_t sites = 0, saved = 0;          // how many there were before
     std::vector<at::Tensor> frozen = {};  // parameters of the base that it froze
     std::vector<std::pair<at::Tensor, at::Tensor>> changed = {};  // base weights and former values
+    std::function<void()> unstack = {};  // puts the layers back that it stacked again
   };
+  void put_in(const std::string& adapter, PeftConfig config, const InjectOptions& options);
+  /// Returns what takes it back; empty: nothing was to be done.
+  std::function<void()> stack_layers(const SharedFields& fields);
+  void unstack_layers(const std::function<void()>& unstack);
+  void check_unshared(const std::vector<const Attachment*>& written) const;
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
@@ -203,6 +211,7 @@ class Tuner {
   std::vector<std::unique_ptr<SavedModule>> saved_;
   std::vector<at::Tensor> paused_;  // trainable parameters while switched off
   Injection last_injection_;
+  Json stacked_ = nullptr;  // the layer_replication that the model's layers are in
   std::shared_ptr<const AdapterRows> rows_;
 };
 
