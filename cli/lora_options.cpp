@@ -30,14 +30,18 @@ Json ids_of(const std::vector<std::string>& words, const std::string& flag) {
   return ids;
 }
 
-Json settings_of(const std::string& text, const std::string& flag) {
+Json json_of(const std::string& text, const std::string& flag) {
   if (text.empty()) return nullptr;
-  Json settings;
   try {
-    settings = parse_json(text, flag);
+    return parse_json(text, flag);
   } catch (const FormatError& error) {
     throw ConfigError(error.what());
   }
+}
+
+Json settings_of(const std::string& text, const std::string& flag) {
+  const Json settings = json_of(text, flag);
+  if (settings.is_null()) return settings;
   if (!settings.is_object())
     throw ConfigError(flag + ": expected a JSON object, got " + text + ".");
   return settings;
@@ -87,6 +91,8 @@ LoraConfig LoraOptions::config(const std::string& base_model) const {
     config.target_parameters = without_commas(lora_target_parameters);
   }
   config.trainable_token_indices = ids_of(trainable_token_indices, "--trainable_token_indices");
+  config.ensure_weight_tying = ensure_weight_tying;
+  config.layer_replication = json_of(layer_replication, "--layer_replication");
   config.alora_invocation_tokens = ids_of(alora_invocation_tokens, "--alora_invocation_tokens");
   config.use_bdlora = settings_of(use_bdlora, "--use_bdlora");
   config.velora_config = settings_of(velora_config, "--velora_config");

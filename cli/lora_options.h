@@ -23,6 +23,8 @@ struct LoraOptions {
   bool use_dora = false;
   std::vector<std::string> lora_target_parameters = {};
   std::vector<std::string> trainable_token_indices = {};
+  bool ensure_weight_tying = false;
+  std::string layer_replication = "";
   std::vector<std::string> alora_invocation_tokens = {};
   std::string use_bdlora = "";
   std::string velora_config = "";
@@ -50,6 +52,10 @@ struct LoraOptions {
           "Parameters to adapt by the ends of their names, such as stacks of experts.");
     field("trainable_token_indices", self.trainable_token_indices,
           "Token ids whose embeddings are trained in full.");
+    field("ensure_weight_tying", self.ensure_weight_tying,
+          "Tie the adapters of an embedding and a head that share a weight.");
+    field("layer_replication", self.layer_replication,
+          "Layers to stack again, as JSON: [[0, 4], [2, 5]].");
     field("alora_invocation_tokens", self.alora_invocation_tokens,
           "Token ids from which on the adapter acts (aLoRA).");
     field("use_bdlora", self.use_bdlora, "Settings of block-diagonal LoRA, as JSON.");

@@ -51,6 +51,9 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   }
   facts.input_embedding = first_embedding(tree);
   facts.output_head = kHead;
+  facts.replicate_layers = [model](const LayerRanges& ranges) {
+    return model->replicate_layers(ranges);
+  };
   const auto children = model->named_children();
   if (!children.contains(kHead)) {
     model->register_module(kHead, std::make_shared<TiedHead>(model->head_weight()));

@@ -4,6 +4,7 @@
 #include <cctype>
 #include <map>
 #include <set>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -181,9 +182,15 @@ Json by_adapter_to_json(const ByAdapter<T>& values) {
 
 }  // namespace
 
+// Layers that are stacked again hold tensors of their own in one memory, which counts once.
 ParameterCount count_parameters(const ModelTree& tree) {
   ParameterCount count;
+  std::set<std::tuple<const void*, std::vector<int64_t>, std::vector<int64_t>>> seen;
   for (const auto& [name, tensor] : tree.parameters()) {
+    const void* memory = tensor.has_storage() ? tensor.data_ptr() : nullptr;
+    const bool counts = memory == nullptr ||
+                        seen.emplace(memory, tensor.sizes().vec(), tensor.strides().vec()).second;
+    if (!counts) continue;
     count.all += tensor.numel();
     if (tensor.requires_grad()) count.trainable += tensor.numel();
   }

@@ -37,6 +37,8 @@ struct SharedFields {
   std::vector<std::pair<std::string, int64_t>>* rank_pattern = nullptr;
   std::vector<std::pair<std::string, Number>>* alpha_pattern = nullptr;
   bool* fan_in_fan_out = nullptr;
+  bool* ensure_weight_tying = nullptr;
+  Json* layer_replication = nullptr;
   Json* extra = nullptr;
 };
 
@@ -61,6 +63,8 @@ SharedFields shared_fields(Config& config) {
   PEFT_SHARED_FIELD(rank_pattern)
   PEFT_SHARED_FIELD(alpha_pattern)
   PEFT_SHARED_FIELD(fan_in_fan_out)
+  PEFT_SHARED_FIELD(ensure_weight_tying)
+  PEFT_SHARED_FIELD(layer_replication)
   PEFT_SHARED_FIELD(extra)
 #undef PEFT_SHARED_FIELD
   return fields;

@@ -4,19 +4,11 @@
 
 #include "peft/adapter/file_names.h"
 #include "peft/adapter/tuner.h"
+#include "peft/adapter/weight_tying.h"
 #include "peft/base/regex.h"
 #include "peft/base/warnings.h"
 
 namespace peft {
-namespace {
-
-// The names that Python knows embeddings by.
-bool is_embedding_name(const std::string& module_name) {
-  const std::string part = last_part(module_name);
-  return part == "embed_tokens" || part == "lm_head";
-}
-
-}  // namespace
 
 // A list has to hold the bare name; a pattern is compared with the names of the model's modules.
 bool Tuner::targets_embeddings(const PeftConfig& config) const {

@@ -20,11 +20,13 @@ struct Matches {
   std::vector<std::string> excluded, unmatched;
 };
 
-Matches match_modules(const SharedFields& fields, const std::vector<ModuleEntry>& modules) {
+// A head that gets the embedding's adapter, whatever the config says of it, is left to that.
+Matches match_modules(const SharedFields& fields, const std::vector<ModuleEntry>& modules,
+                      const std::string& tied_head) {
   Matches matches;
   const TargetMatcher matcher(fields);
   for (const ModuleEntry& module : modules) {
-    if (module.name.empty()) continue;
+    if (module.name.empty() || module.name == tied_head) continue;
     switch (matcher.match(module.name)) {
       case MatchResult::kMatched:
         matches.targeted.push_back(module);
@@ -104,31 +106,6 @@ void warn_of_unused_patterns(const Patterns* patterns, const std::string& field,
     warn("The following " + field +
          " keys did not match any targeted module and were ignored: " + join_names(unused) + ".");
   }
-}
-
-bool names_embedding(const std::vector<std::string>& names) {
-  return std::any_of(names.begin(), names.end(), [](const std::string& name) {
-    return last_part(name) == "embed_tokens" || last_part(name) == "lm_head";
-  });
-}
-
-// As in Python a pattern is compared with the bare names.
-bool targets_embedding(const TargetModules& targets) {
-  if (targets.is_list()) return names_embedding(targets.names());
-  if (!targets.is_pattern()) return false;
-  const Regex pattern(targets.pattern(), Regex::Syntax::kPython, "target_modules");
-  return pattern.full_match("embed_tokens") || pattern.full_match("lm_head");
-}
-
-void warn_of_tied_weights(const SharedFields& fields, const ModelFacts& facts) {
-  if (!facts.tied_head) return;
-  const bool saved = fields.modules_to_save && *fields.modules_to_save &&
-                     names_embedding(**fields.modules_to_save);
-  if (!saved && !targets_embedding(*fields.target_modules)) return;
-  warn(
-      "Model has `tie_word_embeddings=True` and a tied layer is part of the adapter, but "
-      "`ensure_weight_tying` is not set to True. This can lead to complications, for example when "
-      "merging the adapter or converting your model to formats other than safetensors.");
 }
 
 // The kind of layer decides; a config that says otherwise is set right, as in Python.
@@ -226,6 +203,17 @@ void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOp
                         "'. Set bias = 'none' in one of them.");
     }
   }
+  const auto unstack = stack_layers(config.shared());
+  try {
+    put_in(adapter, std::move(config), options);
+  } catch (...) {
+    unstack_layers(unstack);
+    throw;
+  }
+  last_injection_.unstack = unstack;
+}
+
+void Tuner::put_in(const std::string& adapter, PeftConfig config, const InjectOptions& options) {
   Plan plan = make_plan(adapter, config, options);
   // Only the very first adapter is activated by itself; also after the last one was deleted.
   const bool first = !started_;
@@ -274,14 +262,15 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
   const bool by_default = method_.default_targets && method_.default_targets(facts_.model_type);
   const bool parameters_alone =
       fields.target_modules->absent() && names_parameters(fields) && !by_default;
+  plan.tying = settle_weight_tying(fields, facts_);
   if (!parameters_alone) {
-    warn_of_tied_weights(fields, facts_);
     resolve_targets(fields, modules, facts_, method_.default_targets);
   }
   const bool dummy = fields.target_modules->is_pattern() &&
                      fields.target_modules->pattern() == kDummyTargetModules;
   const bool matching = !dummy && !parameters_alone;
-  const Matches matches = matching ? match_modules(fields, modules) : Matches{};
+  const std::string tied_head = plan.tying == WeightTying::kTargets ? facts_.output_head : "";
+  const Matches matches = matching ? match_modules(fields, modules, tied_head) : Matches{};
   if (fields.exclude_modules && fields.exclude_modules->truthy() && matches.excluded.empty()) {
     warn("You have passed exclude_modules=" + fields.exclude_modules->text() +
          " but no modules were excluded. Please check that exclude_modules was set correctly.");
@@ -294,7 +283,9 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
       warn_of_unmatched(fields, !matches.targeted.empty(),
                         plan.targeted.size() > matches.targeted.size());
     }
+    plan_tied_target(plan, modules, adapter, config, options);
     plan_saved(plan, tree_.modules_with_duplicates(), adapter, fields);
+    plan_tied_copy(plan, modules, adapter);
     plan_tokens(plan, modules, adapter, config, options);
   } catch (...) {
     roll_back(plan, adapter);
@@ -348,11 +339,18 @@ void Tuner::create(Plan& plan, Attachment made, const std::string& adapter,
 
 void Tuner::initialise(Plan& plan, TunerLayer& layer, const std::string& adapter,
                        const PeftConfig& config, const at::Tensor& weight) const {
+  if (plan.tie_to != nullptr) layer.tie(adapter, config, *plan.tie_to);
   BaseChange change = layer.initialise(adapter, config, base(weight).detach());
   if (change.weight.defined() && merged()) {
     throw ConfigError("adapter '" + adapter +
                       "': it begins with a part of the base weights: expected weights without "
                       "adapters, got merged ones. Call unmerge_adapter() first.");
+  }
+  if (change.weight.defined() && !stacked_.is_null()) {
+    throw UnsupportedError("adapter '" + adapter + "': " + layer.parameter_name() +
+                           ": it begins with a part of the base weights: expected weights of one "
+                           "layer each, got layers that share them (layer_replication). Use "
+                           "init_lora_weights = true.");
   }
   if (change.weight.defined() || change.done) plan.changes.emplace_back(weight, std::move(change));
 }
@@ -398,6 +396,7 @@ void Tuner::take_back_injection() {
     started_ = false;
   }
   for (const at::Tensor& tensor : last.frozen) tensor.requires_grad_(true);
+  unstack_layers(last.unstack);
 }
 
 void Tuner::keep_injection() { last_injection_.changed.clear(); }

@@ -1,12 +1,15 @@
 // Tuner::inject: what is adapted beside the targeted modules: single parameters
-// (target_parameters), and rows of embeddings (trainable_token_indices).
+// (target_parameters), rows of embeddings (trainable_token_indices), and a head that is tied to its
+// embedding, adapter and all (ensure_weight_tying).
 
 #include <algorithm>
 
 #include "peft/adapter/injection_plan.h"
 #include "peft/adapter/trainable_tokens.h"
 #include "peft/base/error.h"
+#include "peft/base/json_text.h"
 #include "peft/base/text.h"
+#include "peft/base/warnings.h"
 
 namespace peft {
 namespace {
@@ -39,6 +42,22 @@ bool share_rows(std::vector<TokenRows>& wanted, const ModelFacts& facts) {
   if (embedding->indices != head->indices) return false;
   wanted.erase(head);
   return true;
+}
+
+void warn_of_no_tied_rows(const SharedFields& fields, const ModelFacts& facts) {
+  if (facts.tied_head || fields.trainable_token_indices->is_null()) return;
+  if (!ensures_weight_tying(fields)) return;
+  warn(
+      "ensure_weight_tying=True but the model does not have tied weights "
+      "(tie_word_embeddings=False). Weight tying will not be applied for trainable_token_indices.");
+}
+
+[[noreturn]] void throw_other_rows(const SharedFields& fields) {
+  throw ConfigError(
+      "trainable_token_indices: Cannot ensure weight tying when different token indices are "
+      "specified for tied layers: expected the same rows for the embedding and the head, got " +
+      dump_json(*fields.trainable_token_indices, {.indent = std::nullopt}) +
+      ". Name the same rows, or set ensure_weight_tying to false.");
 }
 
 FoundSite token_site(const ModuleEntry& module) {
@@ -79,6 +98,9 @@ void Tuner::plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules,
   if (fields.trainable_token_indices == nullptr) return;
   auto wanted = parse_token_rows(*fields.trainable_token_indices);
   plan.tokens_for_head = facts_.tied_head && share_rows(wanted, facts_);
+  const bool apart = facts_.tied_head && !plan.tokens_for_head;
+  if (apart && ensures_weight_tying(fields)) throw_other_rows(fields);
+  warn_of_no_tied_rows(fields, facts_);
   for (const TokenRows& rows : wanted) {
     std::string name = rows.module;
     if (name.empty())
@@ -110,6 +132,74 @@ void Tuner::plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules,
              config, options);
     }
   }
+}
+
+void Tuner::plan_tied_target(Plan& plan, const std::vector<ModuleEntry>& modules,
+                             const std::string& adapter, PeftConfig& config,
+                             const InjectOptions& options) {
+  if (plan.tying != WeightTying::kTargets) return;
+  std::vector<const Attachment*> all;
+  for (const Attachment& attachment : attachments_) all.push_back(&attachment);
+  for (const Attachment& attachment : plan.created) all.push_back(&attachment);
+  for (const Attachment* attachment : all) {
+    const bool is_it = attachment->found.site.module_name == facts_.input_embedding &&
+                       !attachment->beside && attachment->layer->has(adapter);
+    if (is_it) plan.tie_to = attachment->layer.get();
+  }
+  if (plan.tie_to == nullptr) {
+    throw ConfigError("ensure_weight_tying: expected '" + facts_.input_embedding +
+                      "' among the adapted modules, since the head gets its adapter, got it "
+                      "excluded. Take it out of exclude_modules.");
+  }
+  for (const ModuleEntry& module : modules) {
+    if (module.name == facts_.output_head) plan_sites(plan, {module}, adapter, config, options);
+  }
+  plan.tie_to = nullptr;
+}
+
+void Tuner::plan_tied_copy(Plan& plan, const std::vector<ModuleEntry>& modules,
+                           const std::string& adapter) {
+  if (plan.tying != WeightTying::kSaved) return;
+  std::vector<SavedModule*> all;
+  for (const auto& saved : saved_) all.push_back(saved.get());
+  for (const auto& saved : plan.saved) all.push_back(saved.get());
+  const auto named = [&](const std::string& name) -> SavedModule* {
+    const auto found = std::find_if(
+        all.begin(), all.end(), [&](const auto* saved) { return saved->module().name == name; });
+    return found == all.end() ? nullptr : *found;
+  };
+  const SavedModule& embedding = *named(facts_.input_embedding);
+  if (SavedModule* head = named(facts_.output_head)) {
+    head->add_tied(adapter, embedding);
+    plan.saved_again.push_back(head);
+    return;
+  }
+  if (std::find(plan.targeted.begin(), plan.targeted.end(), facts_.output_head) !=
+      plan.targeted.end()) {
+    throw ConfigError("ensure_weight_tying: '" + facts_.output_head +
+                      "' gets the embedding's copy of modules_to_save: expected it in "
+                      "modules_to_save alone, got it in target_modules too. Take it out there.");
+  }
+  for (const ModuleEntry& module : modules) {
+    if (module.name != facts_.output_head) continue;
+    plan.saved.push_back(std::make_unique<SavedModule>(module, std::vector<ModuleEntry>{module}));
+    plan.saved.back()->add_tied(adapter, embedding);
+  }
+}
+
+void Tuner::tie_again(const std::string& adapter) {
+  if (!facts_.tied_head || !ensures_weight_tying(config(adapter).shared())) return;
+  const auto layer_at = [&](const std::string& module) -> TunerLayer* {
+    for (const Attachment& attachment : attachments_) {
+      const bool is_it = attachment.found.site.module_name == module && !attachment.beside &&
+                         attachment.layer->has(adapter);
+      if (is_it) return attachment.layer.get();
+    }
+    return nullptr;
+  };
+  const TunerLayer* embedding = layer_at(facts_.input_embedding);
+  TunerLayer* head = layer_at(facts_.output_head);
+  if (embedding != nullptr && head != nullptr) head->tie(adapter, config(adapter), *embedding);
 }
 
 }  // namespace peft

@@ -6,6 +6,7 @@
 
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/tuner.h"
+#include "peft/adapter/weight_tying.h"
 
 namespace peft {
 
@@ -18,6 +19,8 @@ struct Tuner::Plan {
   std::vector<SavedModule*> saved_again;                        // that get one more copy
   std::vector<std::pair<at::Tensor, BaseChange>> changes = {};  // of base weights
   std::vector<std::string> targeted;              // names of modules, or of parameters
+  WeightTying tying = WeightTying::kNone;         // of a head with its embedding
+  const TunerLayer* tie_to = nullptr;             // whose parameters the next sites share
   bool tokens_for_head = false;                   // a tied head reads the trained rows, too
   size_t attached_sites = 0, attached_saved = 0;  // how far attach() came
   SharedWeights shared;

@@ -128,6 +128,7 @@ LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensor
   const Homes homes = homes_of_unfilled(*this, adapter);
   check_filled(adapter, copies, homes);
   write_copies(copies, homes);
+  if (!homes.empty()) tie_again(adapter);
   warn_of_other_shapes(result);
   return result;
 }

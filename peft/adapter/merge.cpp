@@ -5,6 +5,7 @@
 #include "peft/adapter/folding.h"
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/tuner.h"
+#include "peft/adapter/weight_tying.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
@@ -47,13 +48,26 @@ void apply(Attachment& attachment, const std::vector<std::string>& adapters, boo
   }
 }
 
+void warn_of_tied_targets(const std::vector<std::string>& targeted) {
+  std::vector<std::string> tied;
+  for (const std::string& name : targeted) {
+    if (is_embedding_name(name)) tied.push_back(name);
+  }
+  if (tied.empty()) return;
+  warn("Model with `tie_word_embeddings=True` and the tied_target_modules=" + join_names(tied) +
+       " are part of the adapter. This can lead to complications: the change of each of them goes "
+       "into their one weight. Untie the embeddings before (tie_word_embeddings=False).");
+}
+
 }  // namespace
 
 void Tuner::merge(const std::vector<std::string>& adapters, const MergeOptions& options) {
   const std::vector<std::string> wanted = adapters.empty() ? active_ : adapters;
   for (const std::string& adapter : wanted) config(adapter);
+  if (facts_.tied_head) warn_of_tied_targets(targeted_modules());
   at::NoGradGuard no_grad;
   std::vector<std::string> already, additional;
+  std::vector<const Attachment*> written;
   for (const Attachment& attachment : attachments_) {
     const auto names = to_merge(*attachment.layer, wanted);
     const auto& merged = attachment.layer->merged_adapters();
@@ -61,7 +75,9 @@ void Tuner::merge(const std::vector<std::string>& adapters, const MergeOptions& 
     if (!merged.empty() && !names.empty()) additional = names;
     check_mergeable(attachment, names);
     if (options.safe) check_results(attachment, names);
+    if (!names.empty()) written.push_back(&attachment);
   }
+  check_unshared(written);
   if (!additional.empty()) {
     warn("Already following adapters were merged " + join(already, ",") +
          ". You are now additionally merging " + join(additional, ",") + ".");
@@ -99,12 +115,29 @@ bool Tuner::merged() const {
   });
 }
 
+// Where all who share a weight have one copy of it, the copy's values become the weight's.
+bool Tuner::stays_tied(const SharedWeights& shared, const at::Tensor& weight) const {
+  at::Tensor one;
+  size_t owners = 0;
+  for (const auto& saved : saved_) {
+    if (saved->active().empty()) continue;
+    for (const SavedModule::Member& member : saved->members()) {
+      if (!member.base.is_same(weight)) continue;
+      const at::Tensor copy = saved->copy_of(saved->active(), member.name);
+      if (!copy.defined() || (one.defined() && !copy.is_same(one))) return false;
+      one = copy;
+      ++owners;
+    }
+  }
+  return owners == shared.owners(weight).size();
+}
+
 void Tuner::check_untying() const {
   const SharedWeights shared(tree_.modules());
   for (const auto& saved : saved_) {
     if (saved->active().empty()) continue;
     for (const SavedModule::Member& member : saved->members()) {
-      if (shared.owners(member.base).size() < 2) continue;
+      if (shared.owners(member.base).size() < 2 || stays_tied(shared, member.base)) continue;
       if (give_own_weight(member.owner, last_part(member.name), member.base, false)) continue;
       throw UnsupportedError(
           "unload: " + member.replacement->parameter_name() + ": the copy of adapter '" +
@@ -126,7 +159,8 @@ void Tuner::leave_copies() {
     for (const SavedModule::Member& member : saved->members()) {
       const at::Tensor copy = saved->copy_of(adapter, member.name);
       if (!copy.defined()) continue;
-      if (!member.is_buffer && shared.owners(member.base).size() > 1) {
+      const bool tied = shared.owners(member.base).size() > 1;
+      if (!member.is_buffer && tied && !stays_tied(shared, member.base)) {
         give_own_weight(member.owner, last_part(member.name),
                         copy.detach().requires_grad_(copy.requires_grad()));
         continue;

@@ -17,14 +17,17 @@ MergedWeights::MergedWeights(const Tuner& tuner, const std::vector<std::string>&
   }
   const std::vector<std::string>& wanted = adapters.empty() ? tuner.active_adapters() : adapters;
   for (const std::string& adapter : wanted) tuner.config(adapter);
+  std::vector<const Attachment*> written;
   for (const Attachment& attachment : tuner.attachments()) {
     Part part{&attachment, to_merge(*attachment.layer, wanted)};
     if (part.adapters.empty()) continue;
     check_mergeable(attachment, part.adapters);
+    written.push_back(&attachment);
     const auto& bias = attachment.found.bias;
     if (bias.defined()) biases_[bias.unsafeGetTensorImpl()].push_back(part);
     weights_[attachment.found.weight.unsafeGetTensorImpl()].push_back(std::move(part));
   }
+  tuner.check_unshared(written);
 }
 
 bool MergedWeights::can_be_made(const Tuner& tuner) {

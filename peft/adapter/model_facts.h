@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "peft/base/json.h"
 
@@ -18,7 +21,11 @@ struct ModelFacts {
   bool tied_head = false;             // the head's weight is the embedding's
   std::optional<std::string> name_or_path = std::nullopt;  // where it was loaded from
   std::optional<int64_t> vocab_size = std::nullopt;        // of its config
-  Json quantization_config = nullptr;                      // of its config
+  /// Stacks ranges [begin, end) of the layers again, and returns what takes that back: see
+  /// LanguageModelImpl::replicate_layers. Empty: the model has no such thing.
+  std::function<std::function<void()>(const std::vector<std::pair<int64_t, int64_t>>&)>
+      replicate_layers = {};
+  Json quantization_config = nullptr;  // of its config
 };
 
 }  // namespace peft

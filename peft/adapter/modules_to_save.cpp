@@ -82,6 +82,13 @@ void SavedModule::add(const std::string& adapter) {
   adapters_.push_back(adapter);
 }
 
+// Python makes a layer of the one weight: whatever else the module has is not copied.
+void SavedModule::add_tied(const std::string& adapter, const SavedModule& other) {
+  if (has(adapter)) return;
+  slots_.add_shared(kSlot, adapter, "weight", other.copy_of(adapter, "weight"));
+  adapters_.push_back(adapter);
+}
+
 void SavedModule::remove(const std::string& adapter) {
   slots_.remove(adapter);
   std::erase(adapters_, adapter);

@@ -58,6 +58,9 @@ class SavedModule {
 
   /// Copies the base for a new adapter; nothing where it has one already.
   void add(const std::string& adapter);
+  /// Gives a new adapter the copy that it has of another module, whose weight this one shares.
+  /// Nothing where it has a copy already.
+  void add_tied(const std::string& adapter, const SavedModule& other);
   void remove(const std::string& adapter);
   bool has(const std::string& adapter) const;
 

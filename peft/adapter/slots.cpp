@@ -67,6 +67,19 @@ at::Tensor AdapterSlots::add_buffer(const std::string& slot_name, const std::str
 at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::string& adapter,
                                   const std::string& dotted_name, const at::Tensor& value,
                                   bool is_buffer) {
+  at::Tensor leaf = value.detach();
+  if (!is_buffer && (leaf.is_floating_point() || leaf.is_complex())) leaf.requires_grad_(true);
+  hang(slot_name, adapter, dotted_name, leaf, is_buffer);
+  return leaf;
+}
+
+void AdapterSlots::add_shared(const std::string& slot_name, const std::string& adapter,
+                              const std::string& dotted_name, const at::Tensor& leaf) {
+  hang(slot_name, adapter, dotted_name, leaf, false);
+}
+
+void AdapterSlots::hang(const std::string& slot_name, const std::string& adapter,
+                        const std::string& dotted_name, const at::Tensor& leaf, bool is_buffer) {
   std::shared_ptr<torch::nn::Module> node = slot(slot_name);
   std::string path = adapter + "." + dotted_name;
   for (size_t dot = path.find('.'); dot != std::string::npos; dot = path.find('.')) {
@@ -82,12 +95,9 @@ at::Tensor AdapterSlots::add_tree(const std::string& slot_name, const std::strin
     }
     node = child;
   }
-  at::Tensor leaf = value.detach();
-  if (!is_buffer && (leaf.is_floating_point() || leaf.is_complex())) leaf.requires_grad_(true);
   std::dynamic_pointer_cast<SlotModule>(node)->put(path, leaf, is_buffer);
   mark_as_adapter_parameter(leaf);
   entries_.push_back({slot_name, adapter, dotted_name, leaf, is_buffer, FileName::kFull});
-  return leaf;
 }
 
 at::Tensor AdapterSlots::replace(const std::string& slot_name, const std::string& adapter,

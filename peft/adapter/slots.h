@@ -52,6 +52,10 @@ class AdapterSlots {
   at::Tensor add_tree(const std::string& slot, const std::string& adapter,
                       const std::string& dotted_name, const at::Tensor& value, bool is_buffer);
 
+  /// Adds a parameter that other slots hold already.
+  void add_shared(const std::string& slot, const std::string& adapter,
+                  const std::string& dotted_name, const at::Tensor& leaf);
+
   /// Puts another tensor, which may be of another shape, in the place of `<slot>.<adapter>.<name>`
   /// and returns its leaf.
   at::Tensor replace(const std::string& slot, const std::string& adapter, const std::string& name,
@@ -85,6 +89,8 @@ class AdapterSlots {
     void set_requires_grad(bool requires_grad) const;
   };
   std::shared_ptr<SlotModule> slot(const std::string& name);
+  void hang(const std::string& slot, const std::string& adapter, const std::string& dotted_name,
+            const at::Tensor& leaf, bool is_buffer);
   void check_free(const torch::nn::Module& home) const;
   void detach();
   static std::shared_ptr<torch::nn::Module> step_into(

@@ -15,6 +15,7 @@
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/site.h"
 #include "peft/adapter/tuner_layer.h"
+#include "peft/base/json.h"
 #include "peft/tensor/state_dict.h"
 
 namespace peft {
@@ -80,6 +81,10 @@ class Tuner {
   /// the last adapter changed them.
   void keep_injection();
 
+  /// Lets an adapter of a tied head share the memory of the embedding's again, where its config
+  /// ensures weight tying: for a caller that has given either of them other memory.
+  void tie_again(const std::string& adapter);
+
   /// Takes every adapter out of one module, which computes as its base does from then on.
   void remove_site(const std::string& module_name);
 
@@ -117,6 +122,9 @@ class Tuner {
   /// Throws UnsupportedError where unload() would: to be asked before a merge that it follows.
   void check_untying() const;
   bool merged() const;
+  /// Throws: UnsupportedError where two of these layers have one weight in common, as replicated
+  /// layers do, so that merging into both would change it twice.
+  void check_unshared(const std::vector<const Attachment*>& written) const;
   /// Takes everything out of the model. Copies of modules_to_save that are active stay, as in
   /// Python; where such a weight was tied, the module gets one of its own.
   /// Throws: UnsupportedError where a module cannot be untied; then nothing has changed.
@@ -160,7 +168,12 @@ class Tuner {
     size_t sites = 0, saved = 0;          // how many there were before
     std::vector<at::Tensor> frozen = {};  // parameters of the base that it froze
     std::vector<std::pair<at::Tensor, at::Tensor>> changed = {};  // base weights and former values
+    std::function<void()> unstack = {};  // puts the layers back that it stacked again
   };
+  void put_in(const std::string& adapter, PeftConfig config, const InjectOptions& options);
+  /// Returns what takes it back; empty: nothing was to be done.
+  std::function<void()> stack_layers(const SharedFields& fields);
+  void unstack_layers(const std::function<void()>& unstack);
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
@@ -169,6 +182,11 @@ class Tuner {
                        const InjectOptions& options);
   void plan_tokens(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                    PeftConfig& config, const InjectOptions& options);
+  void plan_tied_target(Plan& plan, const std::vector<ModuleEntry>& modules,
+                        const std::string& adapter, PeftConfig& config,
+                        const InjectOptions& options);
+  void plan_tied_copy(Plan& plan, const std::vector<ModuleEntry>& modules,
+                      const std::string& adapter);
   void plan_saved(Plan& plan, const std::vector<ModuleEntry>& modules, const std::string& adapter,
                   const SharedFields& fields);
   /// One more adapter at a site that is adapted already, and the first at a new one.
@@ -185,6 +203,7 @@ class Tuner {
   void detach_saved(SavedModule& saved);
   std::vector<at::Tensor> freeze_base();
   void leave_copies();
+  bool stays_tied(const SharedWeights& shared, const at::Tensor& weight) const;
   void mark_biases();
   void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
   std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;
@@ -204,6 +223,7 @@ class Tuner {
   std::vector<std::unique_ptr<SavedModule>> saved_;
   std::vector<at::Tensor> paused_;  // trainable parameters while switched off
   Injection last_injection_;
+  Json stacked_ = nullptr;  // the layer_replication that the model's layers are in
   std::shared_ptr<const AdapterRows> rows_;
 };
 

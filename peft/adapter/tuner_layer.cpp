@@ -2,10 +2,19 @@
 
 #include <algorithm>
 
+#include "peft/base/error.h"
+
 namespace peft {
 
 BaseChange TunerLayer::initialise(const std::string&, const PeftConfig&, const at::Tensor&) {
   return {};
+}
+
+void TunerLayer::tie(const std::string&, const PeftConfig& config, const TunerLayer&) {
+  throw UnsupportedError(parameter_name() +
+                         ": ensure_weight_tying: expected a method that ties adapters, as LORA, "
+                         "got " +
+                         config.peft_type() + ". Set ensure_weight_tying to false.");
 }
 
 bool TunerLayer::builds_on_others(const std::string&) const { return false; }

@@ -45,6 +45,12 @@ class TunerLayer : public AdapterLayer {
   /// Throws: ConfigError where the config does not fit the weight.
   virtual BaseChange initialise(const std::string& adapter, const PeftConfig& config,
                                 const at::Tensor& weight);
+  /// Lets an adapter, just added, have the parameters of the one of this name at an embedding whose
+  /// weight is this site's too: the same memory, turned around, with gradients of its own. What it
+  /// begins with is what this site would begin with.
+  /// Throws: UnsupportedError where the method or the config has no such thing.
+  virtual void tie(const std::string& adapter, const PeftConfig& config,
+                   const TunerLayer& embedding);
   /// Takes an adapter away; unknown names are ignored.
   virtual void remove(const std::string& adapter) = 0;
   virtual bool has(const std::string& adapter) const = 0;

@@ -47,15 +47,20 @@ inline void expect_close(const at::Tensor& ours, const at::Tensor& python,
   EXPECT_LT((ours.detach() - python).abs().max().item<double>(), 2e-5 * scale) << what;
 }
 
-/// Gradients under the keys of the file, found by the identity of the memory.
+/// Gradients under the keys of the file, found by the identity of the memory. What is tied shares
+/// it turned around, with another shape.
 inline std::map<std::string, at::Tensor> gradients(PeftModel& model) {
-  std::map<const void*, at::Tensor> by_data;
+  using Place = std::pair<const void*, std::vector<int64_t>>;
+  const auto place = [](const at::Tensor& tensor) {
+    return Place(tensor.data_ptr(), tensor.sizes().vec());
+  };
+  std::map<Place, at::Tensor> by_place;
   for (auto& [name, tensor] : model.trainable_parameters()) {
-    by_data[base(tensor).data_ptr()] = tensor.grad();
+    by_place[place(base(tensor))] = tensor.grad();
   }
   std::map<std::string, at::Tensor> found;
   for (const auto& [key, tensor] : model.state_dict()) {
-    if (by_data.contains(tensor.data_ptr())) found[key] = by_data[tensor.data_ptr()];
+    if (by_place.contains(place(tensor))) found[key] = by_place[place(tensor)];
   }
   return found;
 }
@@ -89,6 +94,23 @@ void expect_training_like_python(Model& model, const StateDict& run, Forward for
   }
   for (const auto& [key, tensor] : model.state_dict()) {
     expect_close(tensor, run.at("after." + key), "after three steps " + key);
+  }
+}
+
+/// Three steps of AdamW, as after_adamw of golden_tying.py takes them.
+template <typename Model, typename Forward>
+void expect_adamw_like_python(Model& model, const StateDict& run, Forward forward) {
+  std::vector<at::Tensor> learning;
+  for (auto& [name, tensor] : model.trainable_parameters()) learning.push_back(tensor);
+  torch::optim::AdamW adamw(learning,
+                            torch::optim::AdamWOptions(0.01).eps(1e-3).weight_decay(0.01));
+  for (int step = 0; step < 3; ++step) {
+    adamw.zero_grad();
+    forward(run.at("input")).square().sum().backward();
+    adamw.step();
+  }
+  for (const auto& [key, tensor] : model.state_dict()) {
+    expect_close(tensor, run.at("adam." + key), "after three steps of AdamW " + key);
   }
 }
 

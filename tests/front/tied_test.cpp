@@ -3,42 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include "peft/base/error.h"
-#include "peft/base/warnings.h"
-#include "peft/models/registry.h"
 #include "peft/peft_model_for_causal_lm.h"
-#include "peft/tensor/tag_key.h"
-#include "tests/front/golden_run.h"
+#include "tests/front/tied_models.h"
+#include "tests/support/collected_warnings.h"
 
 namespace peft {
 namespace {
 
 using namespace test;  // NOLINT: what the golden tests share
-
-std::filesystem::path tied_case(const std::string& name) {
-  return std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden_tied" / name;
-}
-
-LanguageModel tied_model() {
-  const auto folder = tied_case("base");
-  LanguageModel model = make_language_model(read_json_file(folder / "config.json"));
-  const auto weights = tensors_of(folder / "model.safetensors");
-  at::NoGradGuard no_grad;
-  for (auto& item : model->named_parameters()) item.value().copy_(weights.at(item.key()));
-  model->eval();
-  return model;
-}
-
-/// Keeps the warnings of its lifetime.
-struct Warnings {
-  std::vector<std::string> texts;
-  WarningSink former = set_warning_sink([this](const std::string& text) { texts.push_back(text); });
-  ~Warnings() { set_warning_sink(former); }
-  bool tell(const std::string& part) const {
-    return std::any_of(texts.begin(), texts.end(),
-                       [&](const auto& text) { return text.find(part) != std::string::npos; });
-  }
-};
 
 class TiedCase : public testing::TestWithParam<const char*> {};
 
@@ -60,18 +32,11 @@ TEST_P(TiedCase, MergesAndUnloadsAsPythonDoes) {
   const auto folder = tied_case(GetParam());
   const StateDict run = tensors_of(folder / "run.safetensors");
   auto model = PeftModelForCausalLM::from_pretrained(tied_model(), folder);
-  const Warnings warnings;
+  const CollectedWarnings warnings;
   const LanguageModel plain = model.merge_and_unload(/*safe_merge=*/true);
+  expect_unloaded_like_python(plain, run);
+  EXPECT_EQ(warnings.tell("no longer tied"), !run.at("unloaded_tied").item<bool>());
   const at::Tensor logits = plain->forward({.input_ids = run.at("input")});
-  expect_close(logits, run.at("unloaded"), "logits");
-  const bool tied = run.at("unloaded_tied").item<bool>();
-  EXPECT_EQ(plain->config().value("tie_word_embeddings", false), tied);
-  EXPECT_EQ(plain->named_parameters().contains("lm_head.weight"), !tied);
-  EXPECT_EQ(warnings.tell("no longer tied"), !tied);
-  for (const auto& item : plain->named_parameters()) {
-    EXPECT_FALSE(is_tagged(item.value())) << item.key();
-    EXPECT_EQ(item.key().find("lora_"), std::string::npos) << item.key();
-  }
   auto again = get_peft_model(plain, LoraConfig{.task_type = "CAUSAL_LM"});
   expect_close(again->forward({.input_ids = run.at("input")}), logits, "adapted anew");
 }
@@ -88,11 +53,11 @@ TEST(Tied, TheConfigWarnsWhereATiedLayerIsAdapted) {
         LoraConfig{.target_modules = "(embed_tokens|.*q_proj)"},
         LoraConfig{.target_modules = {"q_proj"},
         .modules_to_save = std::vector<std::string>{"model.embed_tokens"}}}) {
-    const Warnings warnings;
+    const CollectedWarnings warnings;
     get_peft_model(tied_model(), config);
     EXPECT_TRUE(warnings.tell("tie_word_embeddings=True")) << config.target_modules.text();
   }
-  const Warnings warnings;
+  const CollectedWarnings warnings;
   get_peft_model(tied_model(), LoraConfig{.target_modules = {"q_proj"}});
   EXPECT_FALSE(warnings.tell("tie_word_embeddings=True"));
 }

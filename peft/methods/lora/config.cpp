@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "peft/adapter/layer_replication.h"
 #include "peft/adapter/trainable_tokens.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -130,9 +131,8 @@ void check_variants(const LoraConfig& config) {
   }
   parse_token_rows(config.trainable_token_indices);
   if (config.use_qalora) throw_unsupported("use_qalora", "true", "false");
-  if (config.ensure_weight_tying) throw_unsupported("ensure_weight_tying", "true", "false");
   refuse("megatron_config", config.megatron_config);
-  refuse("layer_replication", config.layer_replication);
+  parse_layer_ranges(config.layer_replication);
 }
 
 // Settings of an initialisation that is not chosen have no effect, in Python neither.

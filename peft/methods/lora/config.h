@@ -76,7 +76,7 @@ struct LoraConfig {
   }
 
   /// Throws: ConfigError naming field, value and allowed range; UnsupportedError for a field of a
-  /// variant that is not served (use_qalora, layer_replication, ...) with a value of its own.
+  /// field that is not served (use_qalora, megatron_config) with a value of its own.
   void validate() const;
 
   /// Fills in the settings that a way of beginning needs and the config lacks, and takes those out

@@ -178,6 +178,7 @@ void hotswap_adapter(Tuner& tuner, const std::string& adapter, const StateDict& 
     if (target.bias.defined() && !swap.bias.defined()) target.bias.detach().zero_();
     if (swap.a.defined()) swap.layer->set_scaling(adapter, swap.scaling);
   }
+  tuner.tie_again(adapter);
   follow(tuner, adapter, now);
 }
 
@@ -218,6 +219,7 @@ void pad_adapters(Tuner& tuner, int64_t target_rank) {
   std::vector<std::string> names;
   for (const auto& [adapter, config] : tuner.configs()) names.push_back(adapter);
   for (const std::string& name : names) {
+    tuner.tie_again(name);
     follow(tuner, name, tuner.config(name).as<LoraConfig>());
   }
 }

@@ -47,6 +47,24 @@ bool is_plain_call(const Tensor& x, const Tensor& weight) {
                     "smaller side.");
 }
 
+// Python takes the tie apart again where A and B begin with other values than random ones.
+void check_tie(const Site& site, const LoraConfig& config, const LoraAdapter& mine,
+               const Tensor& a) {
+  const std::string word = config.init_lora_weights.word();
+  if (!config.init_lora_weights.is_bool() && init_kind_of_word(word) != InitKind::kGaussian) {
+    throw UnsupportedError("target module '" + site.module_name +
+                           "': ensure_weight_tying: expected init_lora_weights = true, false or "
+                           "'gaussian', got '" +
+                           word + "', which gives the head values of its own. Use another one.");
+  }
+  if (!mine.variant || mine.a.sizes() == a.sizes()) return;
+  throw UnsupportedError("target module '" + site.module_name +
+                         "': ensure_weight_tying beside a variant of LoRA: expected lora_A of "
+                         "shape " +
+                         shape_text(a.sizes().vec()) + ", as the embedding has it, got " +
+                         shape_text(mine.a.sizes().vec()) + ". Leave the variant out.");
+}
+
 }  // namespace
 
 void LoraLayer::add(const std::string& name, const PeftConfig& config, at::ScalarType dtype) {
@@ -103,6 +121,24 @@ BaseChange LoraLayer::initialise(const std::string& name, const PeftConfig& conf
     statistics->gradients.erase(module);
   };
   return change;
+}
+
+// A head's product with Wᵀ + Aᵀ Bᵀ has the embedding's B as its A. Both are parameters, as in
+// Python, so that an optimiser takes a step for each of them.
+void LoraLayer::tie(const std::string& name, const PeftConfig& config,
+                    const TunerLayer& embedding) {
+  const auto& lora = config.as<LoraConfig>();
+  const auto& other = dynamic_cast<const LoraLayer&>(embedding).adapter(name);
+  LoraAdapter& mine = adapters_.at(name);
+  const Tensor a = other.b.detach().t(), b = other.a.detach().t();
+  check_tie(site(), lora, mine, a);
+  at::NoGradGuard no_grad;
+  if (!lora.init_lora_weights.is(false) && a.sizes() == mine.a.sizes()) {
+    a.copy_(mine.a);
+    b.copy_(mine.b);
+  }
+  mine.a.set_data(a);
+  mine.b.set_data(b);
 }
 
 void LoraLayer::remove(const std::string& name) {

@@ -24,6 +24,8 @@ class LoraLayer final : public TunerLayer {
   void add(const std::string& adapter, const PeftConfig& config, at::ScalarType dtype) override;
   BaseChange initialise(const std::string& adapter, const PeftConfig& config,
                         const at::Tensor& weight) override;
+  void tie(const std::string& adapter, const PeftConfig& config,
+           const TunerLayer& embedding) override;
   void remove(const std::string& adapter) override;
   bool has(const std::string& adapter) const override { return adapters_.contains(adapter); }
   at::Tensor delta_of(const std::string& adapter, const at::Tensor& weight) const override;

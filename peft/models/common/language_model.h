@@ -2,8 +2,11 @@
 
 #include <torch/nn/module.h>
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "peft/base/json.h"
 #include "peft/models/common/kv_cache.h"
@@ -24,6 +27,9 @@ struct LanguageModelInput {
 struct LanguageModelShape {
   int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
 };
+
+/// Layers from `first` to before `second`, several times over.
+using LayerRanges = std::vector<std::pair<int64_t, int64_t>>;
 
 /// A decoder that predicts the next token: what generation, training and prompt learning stand on.
 /// The names of its registered parameters are the checkpoint's keys.
@@ -56,6 +62,13 @@ class LanguageModelImpl : public torch::nn::Module {
 
   /// Recompute each block in backward instead of keeping its activations.
   virtual void set_gradient_checkpointing(bool on) = 0;
+
+  /// Makes the model of the layers that the ranges name, one after the other; a layer may come
+  /// several times, with weights in one memory. config(), shape() and new_cache() follow.
+  /// Returns: what puts the former layers back; not to be called after the model's end.
+  /// Throws: ConfigError where a range does not fit or a layer carries an adapter, UnsupportedError
+  /// where the family cannot; then nothing has changed.
+  virtual std::function<void()> replicate_layers(const LayerRanges& ranges);
 
   /// Logits of every position.  -> [B, T, V].
   at::Tensor forward(const LanguageModelInput& input) { return head(hidden_states(input)); }

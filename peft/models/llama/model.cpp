@@ -9,6 +9,7 @@
 #include "peft/models/common/checkpointing.h"
 #include "peft/models/common/growing_cache.h"
 #include "peft/models/common/project.h"
+#include "peft/models/common/stack_layers.h"
 
 namespace peft::llama {
 
@@ -87,7 +88,7 @@ at::Tensor LlamaForCausalLMImpl::hidden_states(const LanguageModelInput& input) 
 }
 
 at::Tensor LlamaForCausalLMImpl::head(const at::Tensor& hidden) {
-  return project(hidden, head_weight());
+  return peft::project(hidden, head_weight());
 }
 
 at::Tensor LlamaForCausalLMImpl::head_weight() const {
@@ -108,6 +109,43 @@ void LlamaForCausalLMImpl::untie_head(const at::Tensor& weight) {
 
 at::Tensor LlamaForCausalLMImpl::embed(const at::Tensor& ids) {
   return at::embedding(model->embed_tokens->weight, ids);
+}
+
+void LlamaForCausalLMImpl::use(const Stack& stack) {
+  model->layers = stack.layers;
+  model->replace_module("layers", stack.layers.ptr());
+  blocks_ = stack.blocks;
+  config_ = stack.config;
+  json_ = stack.json;
+}
+
+std::function<void()> LlamaForCausalLMImpl::replicate_layers(const LayerRanges& ranges) {
+  const auto order = stacked_order(ranges, config_.num_hidden_layers);
+  const Stack former{model->layers, blocks_, config_, json_};
+  Stack next{torch::nn::ModuleList(), {}, config_, json_};
+  next.config.num_hidden_layers = static_cast<int64_t>(order.size());
+  next.json["num_hidden_layers"] = order.size();
+  next.config.windows.clear();
+  for (const int64_t from : order) {
+    next.config.windows.push_back(config_.windows[static_cast<size_t>(from)]);
+  }
+  if (const auto types = json_.find("layer_types"); types != json_.end() && types->is_array()) {
+    next.json["layer_types"] = Json::array();
+    for (const int64_t from : order) {
+      next.json["layer_types"].push_back(types->at(static_cast<size_t>(from)));
+    }
+  }
+  for (size_t i = 0; i < order.size(); ++i) {
+    const Block& from = blocks_[static_cast<size_t>(order[i])];
+    Block block(next.config, static_cast<int64_t>(i), from->self_attn->q_proj->weight.options());
+    share_parameters(from.ptr(), block.ptr());
+    block->train(from->is_training());
+    next.layers->push_back(block);
+    next.blocks.push_back(block);
+  }
+  next.layers->train(model->layers->is_training());
+  use(next);
+  return [this, former] { use(former); };
 }
 
 std::unique_ptr<KeyValueCache> LlamaForCausalLMImpl::new_cache() const {

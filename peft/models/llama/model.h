@@ -88,11 +88,20 @@ class LlamaForCausalLMImpl : public LanguageModelImpl {
   LanguageModelShape shape() const override;
   const Json& config() const override { return json_; }
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
+  std::function<void()> replicate_layers(const LayerRanges& ranges) override;
 
   Body model{nullptr};
   torch::nn::Linear lm_head{nullptr};  // empty where the head is the embedding
 
  private:
+  /// The blocks with what the configs say of them.
+  struct Stack {
+    torch::nn::ModuleList layers;
+    std::vector<Block> blocks;
+    LlamaConfig config;
+    Json json;
+  };
+  void use(const Stack& stack);
   BlockContext make_context(const LanguageModelInput& input, const at::Tensor& embedded) const;
 
   Json json_;

@@ -50,16 +50,18 @@ TEST(LoraConfig, NumbersAreWrittenAsTheyWereGiven) {
 
 TEST(LoraConfig, AFieldOfAVariantThatIsNotServedIsRefused) {
   EXPECT_THROW((LoraConfig{.use_qalora = true}.validate()), UnsupportedError);
-  EXPECT_THROW((LoraConfig{.layer_replication = Json::parse("[[0, 2]]")}.validate()),
-               UnsupportedError);
+  EXPECT_NO_THROW((LoraConfig{.layer_replication = Json::parse("[[0, 2], [1, 3]]")}.validate()));
+  for (const char* wrong : {"3", "[0, 2]", "[[0]]", "[[0, 2, 4]]", "[[0, 1.5]]", R"([["a", 2]])"}) {
+    const LoraConfig config{.layer_replication = Json::parse(wrong)};
+    EXPECT_THROW(config.validate(), ConfigError) << wrong;
+  }
   EXPECT_THROW((LoraConfig{.init_lora_weights = "nonsense"}.validate()), ConfigError);
   EXPECT_NO_THROW((LoraConfig{.init_lora_weights = "gaussian"}.validate()));
 }
 
 TEST(LoraConfig, EveryFieldOfAVariantIsRefusedByName) {
   const Json values = Json::parse(R"({
-    "use_qalora": true, "ensure_weight_tying": true, "megatron_config": {"a": 1},
-    "layer_replication": [[0, 2]]})");
+    "use_qalora": true, "megatron_config": {"a": 1}})");
   for (const auto& [key, value] : values.items()) {
     Json file = {{"peft_type", "LORA"}};
     file[key] = value;
