@@ -75,7 +75,7 @@ struct LoraConfig {
     variant_part(self, field);
   }
 
-  /// Throws: ConfigError naming field, value and allowed range; UnsupportedError for a field of a
+  /// Throws: ConfigError naming field, value and allowed range; UnsupportedError for a
   /// field that is not served (use_qalora, megatron_config) with a value of its own.
   void validate() const;
 
