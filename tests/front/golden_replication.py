@@ -11,9 +11,9 @@ import shutil
 
 import torch
 from golden import run
-from golden_tied import Logits
+from golden_tied import Logits, prepared
 from golden_tying import after_adamw, randomise
-from peft import LoraConfig, get_peft_model
+from peft import LoraConfig
 from safetensors.torch import save_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -55,13 +55,9 @@ def main():
     make_base().save_pretrained(OUT / "base")
     (OUT / "base" / "generation_config.json").unlink()
     for name, options in CASES.items():
-        model = get_peft_model(make_base(), LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=5, **options))
-        torch.manual_seed(1)
-        randomise(model)
+        config = LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=5, **options)
         folder = OUT / name
-        model.save_pretrained(folder)
-        (folder / "README.md").unlink()
-        ids = torch.randint(0, CONFIG["vocab_size"], (2, 6))
+        model, ids = prepared(make_base(), config, folder, randomise)
         tensors = {"generated": most_likely(model, ids),
                    "parameters": torch.tensor(model.get_nb_trainable_parameters())}
         tensors |= run(Logits(model), ids, merge=False)

@@ -69,18 +69,24 @@ def make_base():
     return LlamaForCausalLM(LlamaConfig(**CONFIG)).eval()
 
 
+def prepared(base, config, folder, randomise=randomise):
+    """The base with a random adapter, which is saved, and two rows of tokens."""
+    model = get_peft_model(base, config)
+    torch.manual_seed(1)
+    randomise(model)
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink()
+    return model, torch.randint(0, CONFIG["vocab_size"], (2, 6))
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     make_base().save_pretrained(OUT / "base")
     (OUT / "base" / "generation_config.json").unlink()
     for name, options in CASES.items():
-        model = get_peft_model(make_base(), LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=5, **options))
-        torch.manual_seed(1)
-        randomise(model)
+        config = LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=5, **options)
         folder = OUT / name
-        model.save_pretrained(folder)
-        (folder / "README.md").unlink()
-        ids = torch.randint(0, CONFIG["vocab_size"], (2, 6))
+        model, ids = prepared(make_base(), config, folder)
         unloaded = copy.deepcopy(model).merge_and_unload()
         tensors = {"unloaded": unloaded(input_ids=ids).logits.detach(),
                    "unloaded_tied": torch.tensor(int(unloaded.config.tie_word_embeddings))}

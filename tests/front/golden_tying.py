@@ -10,8 +10,8 @@ import shutil
 
 import torch
 from golden import parameters, run
-from golden_tied import CONFIG, Logits, make_base
-from peft import LoraConfig, PeftModel, get_peft_model
+from golden_tied import Logits, make_base, prepared
+from peft import LoraConfig, PeftModel
 from safetensors.torch import save_file
 
 OUT = pathlib.Path(__file__).parent / "golden_tying"
@@ -53,13 +53,8 @@ def main():
     shutil.rmtree(OUT, ignore_errors=True)
     for name, options in CASES.items():
         config = LoraConfig(task_type="CAUSAL_LM", r=3, lora_alpha=5, ensure_weight_tying=True, **options)
-        model = get_peft_model(make_base(), config)
-        torch.manual_seed(1)
-        randomise(model)
         folder = OUT / name
-        model.save_pretrained(folder)
-        (folder / "README.md").unlink()
-        ids = torch.randint(0, CONFIG["vocab_size"], (2, 6))
+        model, ids = prepared(make_base(), config, folder, randomise)
         unloaded = PeftModel.from_pretrained(make_base(), folder).merge_and_unload()
         tensors = {"unloaded": unloaded(input_ids=ids).logits.detach(),
                    "unloaded_tied": torch.tensor(int(unloaded.config.tie_word_embeddings))}

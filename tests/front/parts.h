@@ -8,24 +8,9 @@
 #include "peft/base/json_text.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/peft_model.h"
+#include "tests/front/models.h"
 
 namespace peft::test {
-
-/// GPT-2's layer, found by the name of its class.
-struct Conv1DImpl : torch::nn::Module {
-  Conv1DImpl(int64_t out, int64_t in) : out(out) {
-    weight = register_parameter("weight", torch::zeros({in, out}));
-    bias = register_parameter("bias", torch::zeros({out}));
-  }
-  at::Tensor forward(const at::Tensor& x) {
-    auto shape = x.sizes().vec();
-    shape.back() = out;
-    return torch::addmm(bias, x.reshape({-1, x.size(-1)}), weight).view(shape);
-  }
-  int64_t out;
-  at::Tensor weight, bias;
-};
-TORCH_MODULE(Conv1D);
 
 /// One layer of each kind that takes mixed batches: the net of golden_arithmetic.py.
 struct PartsImpl : torch::nn::Module {
@@ -33,7 +18,7 @@ struct PartsImpl : torch::nn::Module {
     namespace nn = torch::nn;
     emb = register_module("emb", nn::Embedding(11, 8));
     lin = register_module("lin", nn::Linear(8, 8));
-    turned = register_module("turned", Conv1D(8, 8));
+    turned = register_module("turned", models::Conv1D(8, 8));
     const torch::ExpandingArray<2> kernel({3, 1}), padding({1, 0});
     conv = register_module("conv", nn::Conv2d(nn::Conv2dOptions(8, 6, kernel).padding(padding)));
     classifier = register_module("classifier", nn::Linear(6, 3));
@@ -45,7 +30,7 @@ struct PartsImpl : torch::nn::Module {
   }
   torch::nn::Embedding emb{nullptr};
   torch::nn::Linear lin{nullptr}, classifier{nullptr};
-  Conv1D turned{nullptr};
+  models::Conv1D turned{nullptr};
   torch::nn::Conv2d conv{nullptr};
 };
 TORCH_MODULE(Parts);
