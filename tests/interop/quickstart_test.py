@@ -29,6 +29,7 @@ def python_answers(adapter, prompts):
     base = AutoModelForCausalLM.from_pretrained(FOLDER, gguf_file=FILE, dtype=torch.float32)
     model = PeftModel.from_pretrained(base, adapter).eval()
     tokenizer = AutoTokenizer.from_pretrained(FOLDER, gguf_file=FILE, padding_side="left")
+    tokenizer.pad_token = tokenizer.eos_token  # what is padded is masked
     answers = []
     for start in range(0, len(prompts), BATCH):
         batch = tokenizer(prompts[start:start + BATCH], return_tensors="pt", padding=True,
