@@ -153,8 +153,10 @@ void write_adapter_folder(const Tuner& tuner, const fs::path& folder,
   if (options.is_main_process) create_or_update_model_card(tuner, folder);
   for (const std::string& name : names) {
     const fs::path place = name == "default" ? folder : folder / name;
-    make_folder(place);
-    if (!options.is_main_process) continue;
+    if (!options.is_main_process) {
+      make_folder(place);
+      continue;
+    }
     const auto& [config, tensors] = forms.at(name);
     write_adapter(place, file_config(tuner, config), tensors, options.safe_serialization);
   }

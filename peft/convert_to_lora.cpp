@@ -4,18 +4,16 @@
 
 #include <algorithm>
 
+#include "peft/adapter/file_prefix.h"
+#include "peft/adapter/folding.h"
+#include "peft/adapter_folder.h"
 #include "peft/base/error.h"
-#include "peft/base/file.h"
-#include "peft/base/json_text.h"
 #include "peft/base/warnings.h"
-#include "peft/formats/safetensors_writer.h"
 #include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/variants/variant.h"
 
 namespace peft {
 namespace {
-
-constexpr const char* kFilePrefix = "base_model.model.";
 
 struct Factors {
   at::Tensor a, b;  // [R, I], [O, R]
@@ -131,7 +129,7 @@ void add_saved_modules(const Tuner& tuner, const std::string& adapter, StateDict
   for (const auto& [key, tensor] : tuner.state(adapter)) {
     for (const auto& saved : tuner.saved_modules()) {
       if (!saved->has(adapter) || !key.starts_with(kFilePrefix)) continue;
-      if (lies_under(key.substr(std::string(kFilePrefix).size()), saved->module().name)) {
+      if (lies_under(without_file_prefix(key), saved->module().name)) {
         tensors.set(key, tensor);
       }
     }
@@ -173,9 +171,7 @@ LoraConversion convert_to_lora(const PeftModel& model, ConversionRank rank,
   int64_t done = 0;
   for (const Attachment* attachment : layers) {
     const Site& site = attachment->layer->site();
-    const at::Tensor weight = attachment->original_weight.defined()
-                                  ? attachment->original_weight
-                                  : base(attachment->found.weight).detach();
+    const at::Tensor weight = plain_weight(*attachment);
     at::Tensor change = attachment->layer->delta_of(adapter_name, weight);
     if (site.kind == SiteKind::kTransposedLinear) change = change.t();
     const Factors factors = decompose(change, rank, site.module_name);
@@ -193,11 +189,7 @@ void save_as_lora(const PeftModel& model, const std::filesystem::path& folder, C
                   const std::string& adapter_name, const LayerProgress& progress) {
   LoraConversion conversion = convert_to_lora(model, rank, adapter_name, progress);
   conversion.config.inference_mode = true;
-  ensure_folder(folder);
-  formats::write_safetensors(folder / "adapter_model.safetensors", conversion.tensors);
-  const PeftConfig config(conversion.config);
-  write_file_atomically(folder / "adapter_config.json",
-                        dump_json(config.to_json(), {.sort_keys = true}));
+  write_adapter(folder, conversion.config, conversion.tensors);
 }
 
 }  // namespace peft

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "peft/adapter/file_prefix.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
@@ -11,12 +12,6 @@
 
 namespace peft {
 namespace {
-
-constexpr std::string_view kWholePrefix = "base_model.model.";
-
-std::string without_prefix(const std::string& key) {
-  return key.starts_with(kWholePrefix) ? key.substr(kWholePrefix.size()) : key;
-}
 
 std::string escaped(const std::string& name) {
   std::string pattern;
@@ -31,7 +26,7 @@ std::string escaped(const std::string& name) {
 TargetModules targets_of(const StateDict& tensors, std::string_view key_prefix) {
   std::vector<std::string> names;
   for (const auto& [key, tensor] : tensors) {
-    const std::string name = without_prefix(key);
+    const std::string name = without_file_prefix(key);
     const size_t slot = name.find("." + std::string(key_prefix));
     if (slot == std::string::npos) continue;
     std::string module = escaped(name.substr(0, slot));
@@ -60,10 +55,10 @@ void inject(Tuner& tuner, PeftConfig config, const InjectAdapterOptions& options
 void warn_of_other_keys(const StateDict& own, const StateDict& given) {
   std::vector<std::string> missing, unexpected;
   for (const auto& [key, tensor] : given) {
-    if (!own.contains(without_prefix(key))) unexpected.push_back(key);
+    if (!own.contains(without_file_prefix(key))) unexpected.push_back(key);
   }
   for (const auto& [key, tensor] : own) {
-    if (!given.contains(key) && !given.contains(std::string(kWholePrefix) + key)) {
+    if (!given.contains(key) && !given.contains(kFilePrefix + key)) {
       missing.push_back(key);
     }
   }
@@ -138,7 +133,7 @@ StateDict get_peft_model_state_dict(const InjectedAdapters& adapters,
   StateDict state;
   for (const auto& [key, tensor] :
        adapters.tuner().state(adapter_name, {.save_embedding_layers = save_embedding_layers})) {
-    state.set(without_prefix(key), tensor);
+    state.set(without_file_prefix(key), tensor);
   }
   return state;
 }
@@ -153,7 +148,7 @@ LoadResult set_peft_model_state_dict(const InjectedAdapters& adapters, const Sta
                                      const std::string& adapter_name,
                                      const LoadStateOptions& options) {
   LoadResult result = adapters.tuner().load_state(adapter_name, tensors, options);
-  for (std::string& key : result.missing) key = without_prefix(key);
+  for (std::string& key : result.missing) key = without_file_prefix(key);
   return result;
 }
 

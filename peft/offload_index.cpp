@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "peft/adapter/file_prefix.h"
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/text.h"
@@ -12,8 +13,6 @@ namespace peft {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::string_view kBasePrefix = "base_model.model.";
 
 // Beside the original: a cache folder models--org--name becomes models--org--name-peft.
 fs::path renamed_file(const fs::path& file) {
@@ -70,7 +69,7 @@ class Renamer {
 
  private:
   void add_adapter(const std::string& module, StateDict& tensors) const {
-    const std::string prefix = std::string(kBasePrefix) + module + ".";
+    const std::string prefix = kFilePrefix + module + ".";
     for (const auto& [key, tensor] : adapter_weights_) {
       if (!key.starts_with(prefix)) continue;
       tensors.set(with_adapter_name(key, tuner_.configs().front().first), tensor);

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "peft/adapter/file_prefix.h"
 #include "peft/base/json_text.h"
 #include "peft/methods/lora/layer.h"
 
@@ -13,8 +14,6 @@ namespace peft {
 namespace {
 
 using at::Tensor;
-
-constexpr const char* kParameterPrefix = "base_model.model.";
 
 // The layers of the model whose own weights no decay is for.
 std::set<std::string> norm_layers(const PeftModel& model) {
@@ -27,9 +26,7 @@ std::set<std::string> norm_layers(const PeftModel& model) {
 
 // The module that a parameter belongs to, without the nodes that hold copies of it.
 std::string owner(const std::string& parameter) {
-  std::string name = parameter.starts_with(kParameterPrefix)
-                         ? parameter.substr(std::string_view(kParameterPrefix).size())
-                         : parameter;
+  std::string name = without_file_prefix(parameter);
   const std::string copies = ".modules_to_save.";
   if (const auto at = name.find(copies); at != std::string::npos) {
     const auto end = name.find('.', at + copies.size());

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include "peft/adapter/file_prefix.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -12,8 +13,6 @@
 
 namespace peft {
 namespace {
-
-constexpr const char* kModelPrefix = "base_model.model.";
 
 void warn_of_bad_name(const std::string& adapter, const Method& method) {
   if (adapter.empty() || method.key_prefix.find(adapter) == std::string_view::npos) return;
@@ -190,7 +189,7 @@ void PeftModel::print_trainable_parameters(std::ostream& out) const {
 
 NamedTensors PeftModel::named_parameters() const {
   NamedTensors named = tuner_->tree().parameters();
-  for (auto& [name, tensor] : named) name = kModelPrefix + name;
+  for (auto& [name, tensor] : named) name = kFilePrefix + name;
   return named;
 }
 

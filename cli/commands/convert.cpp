@@ -2,10 +2,12 @@
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
+#include "cli/hub_progress.h"
 #include "cli/layer_progress.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/error.h"
 #include "peft/convert_to_lora.h"
+#include "peft/hub/resolve.h"
 #include "peft/peft_model.h"
 
 namespace peft::cli {
@@ -61,13 +63,10 @@ ConversionRank read_rank(const std::string& text) {
   return value;
 }
 
-void say_written(const ConvertOptions& options, size_t tensors, Console& console) {
-  console.say(fmt::format("{} tensors written to {}", tensors, options.output_dir.string()));
-}
-
 // A plain adapter from one whose beginning took a part of the base weights.
 void convert_from_initial(const ConvertOptions& options, Console& console) {
-  const auto& folder = options.model.adapter;
+  const auto folder =
+      hub::adapter_folder(options.model.adapter, {.progress = transfer_bar(console, "adapter")});
   const PeftConfig config = read_adapter_config(folder);
   const auto [plain, tensors] = converted_adapter(config, read_adapter_weights(folder),
                                                   options.path_initial_model_for_weight_conversion);
@@ -77,16 +76,14 @@ void convert_from_initial(const ConvertOptions& options, Console& console) {
     std::filesystem::copy_file(card, options.output_dir / "README.md",
                                std::filesystem::copy_options::overwrite_existing);
   }
-  say_written(options, tensors.size(), console);
+  console.say(fmt::format("{} tensors written to {}", tensors.size(), options.output_dir.string()));
 }
 
 void convert_by_rank(const ConvertOptions& options, Console& console) {
   const ConversionRank rank = read_rank(options.rank);
   AdaptedModel model = AdaptedModel::open(options.model);
-  const LoraConversion made =
-      convert_to_lora(model.peft(), rank, "default", layer_bar(console, "convert"));
-  write_adapter(options.output_dir, made.config, made.tensors);
-  say_written(options, made.tensors.size(), console);
+  save_as_lora(model.peft(), options.output_dir, rank, "default", layer_bar(console, "convert"));
+  console.say(fmt::format("adapter written to {}", options.output_dir.string()));
 }
 
 void check(const ConvertOptions& options) {

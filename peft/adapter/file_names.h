@@ -4,12 +4,10 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "peft/adapter/file_prefix.h"
 #include "peft/adapter/tuner.h"
 
 namespace peft {
-
-/// What Python puts before every name of a wrapped model.
-inline constexpr const char* kFilePrefix = "base_model.model.";
 
 /// A name of the tree as Python's files have it. There a targeted module wraps the former one as
 /// `base_layer`, and a saved one as `original_module`: names of what lies below carry that part.

@@ -6,6 +6,11 @@
 
 namespace peft {
 
+at::Tensor plain_weight(const Attachment& attachment) {
+  if (attachment.original_weight.defined()) return attachment.original_weight;
+  return base(attachment.found.weight).detach();
+}
+
 std::vector<std::string> to_merge(const TunerLayer& layer, const std::vector<std::string>& wanted) {
   std::vector<std::string> names;
   const auto& merged = layer.merged_adapters();

@@ -9,6 +9,9 @@ namespace peft {
 
 // Folding adapters into a weight: what merging in place and writing merged weights share.
 
+/// A site's weight without any adapter, also while adapters are merged into it.
+at::Tensor plain_weight(const Attachment& attachment);
+
 /// The adapters that are still to be merged at a site, in order.
 std::vector<std::string> to_merge(const TunerLayer& layer, const std::vector<std::string>& wanted);
 

@@ -16,10 +16,8 @@ namespace {
 // What safe merging promises: nothing is written before every result was seen to be finite.
 void check_results(const Attachment& attachment, const std::vector<std::string>& adapters) {
   const std::string& name = attachment.layer->parameter_name();
-  const at::Tensor plain = base(attachment.found.weight).detach();
-  const at::Tensor original =
-      attachment.original_weight.defined() ? attachment.original_weight : plain;
-  at::Tensor weight = plain.clone();
+  const at::Tensor original = plain_weight(attachment);
+  at::Tensor weight = base(attachment.found.weight).detach().clone();
   for (const std::string& adapter : adapters) {
     fold_in(*attachment.layer, adapter, weight, original, true);
     check_finite(weight, adapter, name);

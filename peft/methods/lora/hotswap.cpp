@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "peft/adapter/file_prefix.h"
 #include "peft/adapter/matching.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -15,8 +16,6 @@ namespace peft::lora {
 namespace {
 
 using at::Tensor;
-
-constexpr const char* kFilePrefix = "base_model.model.";
 
 /// One layer's part of a swap.
 struct Swap {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "peft/adapter/folding.h"
 #include "peft/adapter/tag.h"
 #include "peft/base/error.h"
 #include "peft/methods/lora/layer.h"
@@ -89,9 +90,7 @@ void reduce_intruder_dimension(Tuner& tuner, const IntruderOptions& options) {
     for (const Attachment& attachment : tuner.attachments()) {
       const auto* layer = dynamic_cast<const LoraLayer*>(attachment.layer.get());
       if (layer == nullptr || !layer->has(from)) continue;
-      const Tensor weight = attachment.original_weight.defined()
-                                ? attachment.original_weight
-                                : base(attachment.found.weight).detach();
+      const Tensor weight = plain_weight(attachment);
       const Reduced reduced = reduce(weight, layer->delta_of(from, weight), layer->adapter(from),
                                      has_input_rows(layer->site().kind), options);
       write_reduced(layer->adapter(to), reduced);
