@@ -10,6 +10,7 @@
 #include "cli/hub_progress.h"
 #include "peft/base/error.h"
 #include "peft/hub/resolve.h"
+#include "peft/tensor/device.h"
 #include "peft/tensor/dtype.h"
 
 namespace peft::cli {
@@ -26,6 +27,15 @@ std::optional<at::ScalarType> ModelOptions::wanted_dtype() const {
         fmt::format("--dtype: expected auto, float32, bfloat16 or float16, got '{}'.", dtype));
   }
   return found;
+}
+
+at::Device ModelOptions::wanted_device() const {
+  if (device == "auto") return best_device();
+  const auto found = find_device(device);
+  if (!found) {
+    throw UsageError(fmt::format("--device: expected auto, cpu or cuda, got '{}'.", device));
+  }
+  return checked_device(*found, "--device");
 }
 
 void use_all_cores() {
@@ -55,12 +65,13 @@ static std::filesystem::path local_adapter(const std::filesystem::path& folder_o
 
 AdaptedModel::AdaptedModel(const ModelOptions& options) {
   const auto dtype = options.wanted_dtype();
+  const auto device = options.wanted_device();
   if (!options.adapter.empty()) adapter_ = local_adapter(options.adapter);
   const Console console = standard_console();
   const auto base =
       hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
   use_all_cores();
-  base_ = open_model(base, {.dtype = dtype});
+  base_ = open_model(base, {.dtype = dtype, .device = device});
 }
 
 AdaptedModel AdaptedModel::open(const ModelOptions& options) {

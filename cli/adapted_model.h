@@ -20,6 +20,7 @@ struct ModelOptions {
   std::filesystem::path adapter = {};
   std::string dtype = "auto";
   bool bf16 = false;
+  std::string device = "auto";
 
   static void fields(auto& self, auto&& field) {
     field("model_name_or_path", self.model_name_or_path,
@@ -30,7 +31,13 @@ struct ModelOptions {
           "Type of the base's weights: auto (the file's; for GGUF bfloat16 where the processor "
           "multiplies it, else float32), float32, bfloat16 or float16.");
     field("bf16", self.bf16, "The same as --dtype bfloat16.");
+    field(
+        "device", self.device,
+        "What computes: auto (a GPU where libtorch serves one, else the CPU), cpu, cuda, cuda:1.");
   }
+
+  /// Throws: UsageError (no such word), ConfigError (a device that is not there).
+  at::Device wanted_device() const;
 
   /// nullopt for auto.  Throws: UsageError.
   std::optional<at::ScalarType> wanted_dtype() const;

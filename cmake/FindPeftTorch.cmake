@@ -3,13 +3,15 @@
 #   TORCH_ROOT   folder that holds include/ and lib/ (cache or environment variable); default: the
 #                wheel that ./quickstart unpacks into .deps/torch.
 #
-# Defines the target PeftTorch::torch (libtorch_cpu and libc10 only: the umbrella libtorch.so would
-# drag in every CUDA library).
+# Defines the target PeftTorch::torch: libtorch_cpu and libc10, and libtorch_cuda where the folder has
+# it (the pinned wheel is unpacked without: it would drag in two gigabytes of CUDA libraries).
 set(TORCH_ROOT "" CACHE PATH "libtorch: the folder that holds include/ and lib/")
 set(_candidates ${TORCH_ROOT} $ENV{TORCH_ROOT} ${PROJECT_SOURCE_DIR}/.deps/torch)
 find_path(PeftTorch_INCLUDE_DIR torch/csrc/api/include/torch/torch.h
           PATHS ${_candidates} PATH_SUFFIXES include NO_DEFAULT_PATH)
 find_library(PeftTorch_CPU_LIBRARY torch_cpu PATHS ${_candidates} PATH_SUFFIXES lib NO_DEFAULT_PATH)
+find_library(PeftTorch_CUDA_LIBRARY torch_cuda PATHS ${_candidates} PATH_SUFFIXES lib
+             NO_DEFAULT_PATH)
 find_library(PeftTorch_C10_LIBRARY c10 PATHS ${_candidates} PATH_SUFFIXES lib NO_DEFAULT_PATH)
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(PeftTorch
@@ -28,5 +30,11 @@ if(PeftTorch_FOUND AND NOT TARGET PeftTorch::torch)
     INTERFACE_LINK_LIBRARIES PeftTorch::c10
     INTERFACE_LINK_OPTIONS
       "-Wl,-rpath-link,${PeftTorch_LIBRARY_DIR};-Wl,-rpath-link,${_root}/../nvidia/cu13/lib")
+  if(PeftTorch_CUDA_LIBRARY)
+    # Nothing calls into it: it registers its kernels when it is loaded.
+    set_property(TARGET PeftTorch::torch APPEND PROPERTY INTERFACE_LINK_LIBRARIES
+                 -Wl,--push-state,--no-as-needed ${PeftTorch_CUDA_LIBRARY} -Wl,--pop-state)
+  endif()
 endif()
-mark_as_advanced(PeftTorch_INCLUDE_DIR PeftTorch_CPU_LIBRARY PeftTorch_C10_LIBRARY)
+mark_as_advanced(PeftTorch_INCLUDE_DIR PeftTorch_CPU_LIBRARY PeftTorch_CUDA_LIBRARY
+                 PeftTorch_C10_LIBRARY)

@@ -13,6 +13,7 @@
 #include "peft/base/text.h"
 #include "peft/hub/resolve.h"
 #include "peft/methods/registry.h"
+#include "peft/tensor/device.h"
 
 namespace peft {
 namespace {
@@ -68,15 +69,6 @@ std::string_view prefix_of(const std::string& key) {
                     "another. Map the keys of a file that PEFT wrote.");
 }
 
-at::Tensor moved(const at::Tensor& tensor, at::Device device) {
-  try {
-    return tensor.to(device);
-  } catch (const c10::Error& error) {
-    throw ConfigError("torch_device: expected a device that is there, got " + device.str() + ": " +
-                      error.what_without_backtrace());
-  }
-}
-
 }  // namespace
 
 SplitKwargs split_kwargs(const Json& kwargs) {
@@ -128,8 +120,9 @@ StateDict read_adapter_weights(const std::filesystem::path& place, const Adapter
   StateDict tensors = read_adapter_weights(place);
   if (!source.key_mapping.empty()) tensors = apply_key_mapping(tensors, source.key_mapping);
   if (!source.torch_device || source.torch_device->is_cpu()) return tensors;
+  const at::Device device = checked_device(*source.torch_device, "torch_device");
   StateDict there;
-  for (const auto& [key, tensor] : tensors) there.set(key, moved(tensor, *source.torch_device));
+  for (const auto& [key, tensor] : tensors) there.set(key, tensor.to(device));
   return there;
 }
 

@@ -9,19 +9,40 @@
 #include "peft/base/warnings.h"
 #include "peft/models/common/load_weights.h"
 #include "peft/models/registry.h"
+#include "peft/tensor/device.h"
 #include "peft/tensor/product_dtype.h"
 
 namespace peft {
+namespace {
 
-at::ScalarType default_dtype(const formats::Checkpoint& checkpoint) {
+// The map may name a device of its own.
+std::optional<at::Device> wanted_device(const AutoOptions& options) {
+  return options.device.is_cpu() ? std::nullopt : std::optional(options.device);
+}
+
+}  // namespace
+
+at::ScalarType default_dtype(const formats::Checkpoint& checkpoint, at::Device device) {
   if (const auto dtype = checkpoint.dtype()) return *dtype;
-  return multiplies_bfloat16_fast() ? at::kBFloat16 : at::kFloat;
+  return !device.is_cpu() || multiplies_bfloat16_fast() ? at::kBFloat16 : at::kFloat;
+}
+
+OffloadIndex offload_index(const formats::Checkpoint& checkpoint) {
+  OffloadIndex index;
+  for (const formats::TensorInfo& tensor : checkpoint.tensors()) {
+    if (tensor.file.extension() != ".safetensors") continue;
+    index[tensor.name] = {tensor.file, tensor.name};
+    // Files of a model's body alone leave its prefix out.
+    index.try_emplace("model." + tensor.name, OffloadEntry{tensor.file, tensor.name});
+  }
+  return index;
 }
 
 LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& checkpoint,
                                   const AutoOptions& options) {
-  const at::ScalarType dtype = options.dtype.value_or(default_dtype(*checkpoint));
-  LanguageModel model = make_language_model(checkpoint->config(), {.dtype = dtype});
+  const at::ScalarType dtype = options.dtype.value_or(default_dtype(*checkpoint, options.device));
+  LanguageModel model = make_language_model(
+      checkpoint->config(), {.dtype = dtype, .device = checked_device(options.device, "device")});
   WeightSource source;
   for (const auto& tensor : checkpoint->tensors())
     source.entries.push_back({tensor.name, tensor.shape});
@@ -35,6 +56,12 @@ LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& ch
                      join_names(report.unexpected)));
   }
   model->eval();
+  if (!options.device_map.empty()) {
+    dispatch_model(model, options.device_map,
+                   {.offload_dir = options.offload_folder,
+                    .offload_index = offload_index(*checkpoint),
+                    .execution_device = wanted_device(options)});
+  }
   model->set_name_or_path(checkpoint->path().string());
   return model;
 }

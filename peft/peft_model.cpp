@@ -27,6 +27,17 @@ void warn_of_differences(const LoadResult& result) {
        result.report() + ".");
 }
 
+// What a config of a file does not say: what this run wants of the adapter.
+void set_run(PeftConfig& config, bool is_trainable, bool ephemeral_gpu_offload) {
+  const SharedFields fields = config.shared();
+  if (fields.inference_mode) *fields.inference_mode = !is_trainable;
+  if (fields.runtime_config) {
+    fields.runtime_config->ephemeral_gpu_offload = ephemeral_gpu_offload;
+  } else if (ephemeral_gpu_offload) {
+    warn("Ephemeral GPU offloading is not supported for this model. Ignoring.");
+  }
+}
+
 }  // namespace
 
 DisabledAdapters::DisabledAdapters(std::shared_ptr<Tuner> tuner)
@@ -82,7 +93,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
   const std::filesystem::path folder = adapter_place(name_or_folder, options.source);
   PeftConfig config =
       options.config ? *options.config : read_adapter_config(folder, options.source);
-  if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
+  set_run(config, options.is_trainable, options.ephemeral_gpu_offload);
   const StateDict tensors = read_adapter_weights(folder, options.source);
   start(std::move(tree), config.peft_type());
   warn_of_bad_name(options.adapter_name, tuner_->method());
@@ -119,7 +130,7 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
   if (is_new) config = read_adapter_config(folder, options.source);
   const StateDict tensors = read_adapter_weights(folder, options.source);
   if (is_new) {
-    if (bool* inference = config->shared().inference_mode) *inference = !options.is_trainable;
+    set_run(*config, options.is_trainable, options.ephemeral_gpu_offload);
     warn_of_bad_name(adapter, tuner_->method());
     tuner_->inject(adapter, std::move(*config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,

@@ -42,8 +42,9 @@ struct FromPretrainedOptions {
   std::optional<PeftConfig> config = std::nullopt;  // instead of the folder's adapter_config.json
   bool autocast_adapter_dtype = true;
   bool low_cpu_mem_usage = false;  // the adapter takes the file's memory, without a copy of its own
-  AdapterSource source = {};       // where in the folder, and how its tensors are read
-  bool strict = true;              // false: an adapter that fits in part only is a warning
+  bool ephemeral_gpu_offload = false;    // see LoraRuntimeConfig
+  AdapterSource source = {};             // where in the folder, and how its tensors are read
+  bool strict = true;                    // false: an adapter that fits in part only is a warning
   bool ignore_mismatched_sizes = false;  // tensors of other shapes are left out, with a warning
 };
 
@@ -51,6 +52,7 @@ struct LoadAdapterOptions {
   bool is_trainable = false;
   bool autocast_adapter_dtype = true;
   bool low_cpu_mem_usage = false;
+  bool ephemeral_gpu_offload = false;
   AdapterSource source = {};
   bool strict = true;
   bool ignore_mismatched_sizes = false;

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "peft/adapter/memory.h"
 #include "peft/base/error.h"
 
 namespace peft {
@@ -185,10 +186,10 @@ Json by_adapter_to_json(const ByAdapter<T>& values) {
 // Layers that are stacked again hold tensors of their own in one memory, which counts once.
 ParameterCount count_parameters(const ModelTree& tree) {
   ParameterCount count;
-  std::set<std::tuple<const void*, std::vector<int64_t>, std::vector<int64_t>>> seen;
+  std::set<std::tuple<Memory, std::vector<int64_t>, std::vector<int64_t>>> seen;
   for (const auto& [name, tensor] : tree.parameters()) {
-    const void* memory = tensor.has_storage() ? tensor.data_ptr() : nullptr;
-    const bool counts = memory == nullptr ||
+    const Memory memory = memory_of(tensor);
+    const bool counts = memory == Memory() ||
                         seen.emplace(memory, tensor.sizes().vec(), tensor.strides().vec()).second;
     if (!counts) continue;
     count.all += tensor.numel();

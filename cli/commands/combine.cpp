@@ -9,7 +9,7 @@ namespace peft::cli {
 namespace {
 
 struct CombineCommandOptions {
-  NamedAdaptersOptions adapters = {};
+  NamedAdaptersOptions adapters = {.model = {.device = "cpu"}};
   std::vector<std::string> weights = {};
   std::string combination_type = "svd";
   std::optional<int64_t> svd_rank = {};

@@ -15,7 +15,7 @@ namespace peft::cli {
 namespace {
 
 struct ConvertOptions {
-  ModelOptions model = {};
+  ModelOptions model = {.device = "cpu"};
   std::string to = {};
   std::string rank = {};
   std::filesystem::path path_initial_model_for_weight_conversion = {};

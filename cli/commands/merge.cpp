@@ -11,7 +11,7 @@ namespace peft::cli {
 namespace {
 
 struct MergeOptions {
-  ModelOptions model = {};
+  ModelOptions model = {.device = "cpu"};
   std::filesystem::path output_dir = {};
   bool safe_merge = false;
 

@@ -24,9 +24,10 @@ struct QuickstartOptions {
   std::filesystem::path data = "data/quickstart";
   std::filesystem::path output_dir = "runs/quickstart";
   std::string dtype = "auto";
+  std::string device = "auto";
   double learning_rate = 5e-4;
-  int64_t per_device_train_batch_size = 4;
-  double num_train_epochs = 1;
+  int64_t per_device_train_batch_size = 1;
+  double num_train_epochs = 0.5;
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;
@@ -37,6 +38,7 @@ struct QuickstartOptions {
     field("data", self.data, "Folder with train.jsonl and heldout.jsonl.");
     field("output_dir", self.output_dir, "Folder for the adapter, the answers and the report.");
     field("dtype", self.dtype, "Type of the base's weights: auto, float32 or bfloat16.");
+    field("device", self.device, "What computes: auto, cpu, cuda or cuda:1.");
     field("learning_rate", self.learning_rate, "Highest learning rate.");
     field("per_device_train_batch_size", self.per_device_train_batch_size, "Rows in a batch.");
     field("num_train_epochs", self.num_train_epochs, "Passes over the data.");
@@ -135,8 +137,8 @@ int quickstart(const QuickstartOptions& options, Console& console) {
                          .lora_alpha = options.lora_alpha,
                          .lora_dropout = 0,
                          .lora_target_modules = {"all-linear"}};
-  AdaptedModel model =
-      AdaptedModel::open_base({.model_name_or_path = options.model, .dtype = options.dtype});
+  AdaptedModel model = AdaptedModel::open_base(
+      {.model_name_or_path = options.model, .dtype = options.dtype, .device = options.device});
   at::manual_seed(static_cast<uint64_t>(options.seed));
   model.put_adapter(lora.config(options.model.string()));
   TrainRun run = training_of(options, model);
@@ -148,9 +150,10 @@ int quickstart(const QuickstartOptions& options, Console& console) {
   show_answers(questions, before, console);
   console.result(fmt::format("exact match before training: {}\n", percent(score_before.all)));
 
-  console.headline(fmt::format("2. Training: LoRA, rank {}, {} of {} parameters, {} rows",
-                               options.lora_r, with_thousands(trainable), with_thousands(total),
-                               run.data.train.size()));
+  console.headline(
+      fmt::format("2. Training: LoRA, rank {}, {} of {} parameters, {:g} passes over {} rows",
+                  options.lora_r, with_thousands(trainable), with_thousands(total),
+                  options.num_train_epochs, run.data.train.size()));
   CausalLMTask task(model.peft());
   const TrainOutcome outcome = run_training(std::move(run), task, console);
   if (outcome.exit_code != 0) return outcome.exit_code;

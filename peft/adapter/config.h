@@ -39,6 +39,7 @@ struct SharedFields {
   bool* fan_in_fan_out = nullptr;
   bool* ensure_weight_tying = nullptr;
   Json* layer_replication = nullptr;
+  LoraRuntimeConfig* runtime_config = nullptr;
   Json* extra = nullptr;
 };
 
@@ -65,6 +66,7 @@ SharedFields shared_fields(Config& config) {
   PEFT_SHARED_FIELD(fan_in_fan_out)
   PEFT_SHARED_FIELD(ensure_weight_tying)
   PEFT_SHARED_FIELD(layer_replication)
+  PEFT_SHARED_FIELD(runtime_config)
   PEFT_SHARED_FIELD(extra)
 #undef PEFT_SHARED_FIELD
   return fields;

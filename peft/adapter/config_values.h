@@ -124,4 +124,14 @@ Json write_value(const LayerIndices& value);
 Json write_value(const BoolOrString& value);
 Json write_value(const Number& value);
 
+/// Settings of one run, which no file keeps.
+/// Source: LoraRuntimeConfig in peft/tuners/lora/config.py.
+struct LoraRuntimeConfig {
+  /// Adapters on the CPU are prepared on a GPU and brought back, where that is much work: the norms
+  /// that DoRA begins with.
+  bool ephemeral_gpu_offload = false;
+
+  friend bool operator==(const LoraRuntimeConfig&, const LoraRuntimeConfig&) = default;
+};
+
 }  // namespace peft

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -29,6 +31,18 @@ bool is_viewed(const c10::Argument& argument) {
 
 bool is_copy_operator(const std::string& op) {
   return op == "aten::clone" || op == "aten::_to_copy";
+}
+
+// Views that read no values, whatever the strides of their source are. Others may copy.
+bool may_copy(const std::string& op) {
+  static const std::unordered_set<std::string_view> views{
+      "aten::alias",           "aten::as_strided", "aten::t",         "aten::transpose",
+      "aten::permute",         "aten::numpy_T",    "aten::mT",        "aten::view",
+      "aten::view_as",         "aten::slice",      "aten::select",    "aten::narrow",
+      "aten::split",           "aten::chunk",      "aten::unbind",    "aten::unsqueeze",
+      "aten::squeeze",         "aten::expand",     "aten::expand_as", "aten::diagonal",
+      "aten::split_with_sizes"};
+  return !views.contains(op);
 }
 
 /// One call of an operator on a stack that may hold tagged tensors.
@@ -71,6 +85,7 @@ class Call {
   }
 
   void run_lazily(const Tensor& source);
+  bool copy_offloaded(const Tensor& source, const Stack& arguments);
   void run_on_values();
   bool tag_results(const Tensor& source, const Stack& arguments);
   Replay replay_of(const Stack& arguments, int result) const;
@@ -175,6 +190,12 @@ Tensor Call::prepare_write(const Tensor& tensor) {
   }
   settle_copy(tensor);
   if (!is_tagged(tensor)) return tensor;
+  if (is_offloaded(tensor)) {
+    throw UnsupportedError(name_ +
+                           ": an offloaded weight is written to: expected one that has its values "
+                           "in memory, got one that keeps them elsewhere. Call peft::bring_back "
+                           "first, or peft::write_base.");
+  }
   if (auto* entry = live_entry(whole_of(tensor), traits_.kind, name_);
       entry && entry->replacement && entry->replacement->is_buffer()) {
     return seen(tensor, traits_.kind, name_);
@@ -276,11 +297,39 @@ bool Call::tag_results(const Tensor& source, const Stack& arguments) {
   return true;
 }
 
+// True where the result is a copy of an offloaded weight's values, tagged as the weight is, or the
+// weight itself.
+bool Call::copy_offloaded(const Tensor& source, const Stack& arguments) {
+  const int i = source_index();
+  const Tensor value = plain(source);
+  argument(i) = value;
+  op_.callBoxed(&stack_);
+  if (stack_.size() - first_ == 1 && stack_.back().isTensor()) {
+    const Tensor out = stack_.back().toTensor();
+    if (out.is_same(value)) {
+      stack_.back() = source;
+      return true;
+    }
+    if (!out.is_alias_of(value) && out.sizes() == source.sizes() &&
+        out.layout() == source.layout() && copies_keep_tag(source, out.scalar_type())) {
+      tag_copy(out, source);
+      return true;
+    }
+  }
+  stack_.resize(first_);
+  stack_.insert(stack_.end(), arguments.begin(), arguments.end());
+  return false;
+}
+
 void Call::run_lazily(const Tensor& source) {
   int i = source_index();
   resolve_arguments(i);
   Stack arguments(stack_.begin() + first_, stack_.end());
   bool is_eager = is_copy_operator(name_) && find(source)->form == Form::kView;
+  if (is_offloaded(source) && may_copy(name_)) {
+    if (!is_eager && copy_offloaded(source, arguments)) return;
+    is_eager = true;
+  }
   if (!is_eager) {
     {
       BelowTags below;

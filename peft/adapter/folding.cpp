@@ -7,7 +7,7 @@
 namespace peft {
 
 at::Tensor plain_weight(const Attachment& attachment) {
-  if (attachment.original_weight.defined()) return attachment.original_weight;
+  if (attachment.original_weight) return attachment.original_weight.values();
   return base(attachment.found.weight).detach();
 }
 

@@ -124,15 +124,14 @@ void settle_fan_in(const SharedFields& fields, const Site& site) {
 
 // Writes the new values of base weights and returns the former ones, one weight after the other, so
 // that no third copy is needed.
-std::vector<std::pair<at::Tensor, at::Tensor>> change_base(
+std::vector<std::pair<at::Tensor, FormerValues>> change_base(
     std::vector<std::pair<at::Tensor, BaseChange>>& changes) {
   at::NoGradGuard no_grad;
-  std::vector<std::pair<at::Tensor, at::Tensor>> former;
+  std::vector<std::pair<at::Tensor, FormerValues>> former;
   for (auto& [weight, change] : changes) {
     if (change.weight.defined()) {
-      const at::Tensor bytes = base(weight).detach();
-      former.emplace_back(weight, bytes.clone());
-      bytes.copy_(change.weight);
+      former.emplace_back(weight, weight);
+      write_base(weight, change.weight);
       change.weight.reset();
     }
     if (change.done) change.done();
@@ -325,7 +324,8 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
 
 void Tuner::extend(Plan& plan, const Attachment& known, const std::string& adapter,
                    const PeftConfig& config, const InjectOptions& options) const {
-  known.layer->add(adapter, config, adapter_dtype(known.found.site.dtype, options));
+  known.layer->follow(known.found.weight);
+  known.layer->add(adapter, config, adapter_dtype(known.layer->site().dtype, options));
   plan.extended.push_back(known.layer.get());
   initialise(plan, *known.layer, adapter, config, known.found.weight);
 }
@@ -388,8 +388,7 @@ void Tuner::take_back_injection() {
   attachments_.erase(attachments_.begin() + static_cast<ptrdiff_t>(last.sites), attachments_.end());
   saved_.erase(saved_.begin() + static_cast<ptrdiff_t>(last.saved), saved_.end());
   for (const auto& [weight, former] : last.changed) {
-    at::NoGradGuard no_grad;
-    base(weight).detach().copy_(former);
+    former.put_back(weight);
   }
   if (last.first) {
     freeze_base();  // biases that the adapter let learn

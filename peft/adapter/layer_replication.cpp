@@ -2,8 +2,9 @@
 
 #include "peft/adapter/layer_replication.h"
 
-#include <unordered_map>
+#include <map>
 
+#include "peft/adapter/memory.h"
 #include "peft/adapter/tuner.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -58,14 +59,14 @@ void Tuner::unstack_layers(const std::function<void()>& unstack) {
 }
 
 void Tuner::check_unshared(const std::vector<const Attachment*>& written) const {
-  std::unordered_map<const void*, const Attachment*> by_memory;
+  std::map<Memory, const Attachment*> by_memory;
   for (const Attachment* attachment : written) {
-    by_memory.emplace(attachment->found.weight.data_ptr(), attachment);
+    by_memory.emplace(memory_of(attachment->found.weight), attachment);
   }
-  by_memory.erase(nullptr);
+  by_memory.erase(Memory());
   for (const ModuleEntry& module : tree_.modules()) {
     for (const auto& [name, tensor] : own_parameters(module)) {
-      const auto found = tensor.has_storage() ? by_memory.find(tensor.data_ptr()) : by_memory.end();
+      const auto found = by_memory.find(memory_of(tensor));
       if (found == by_memory.end() || found->second->found.weight.is_same(tensor)) continue;
       throw UnsupportedError("merge: " + found->second->layer->parameter_name() +
                              ": its memory is that of " + join_name(module.name, name) +

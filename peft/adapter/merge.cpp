@@ -29,21 +29,35 @@ void check_results(const Attachment& attachment, const std::vector<std::string>&
   }
 }
 
+// The values to change: the weight's own bytes, or a copy of them that is written back.
+at::Tensor to_change(const at::Tensor& weight) {
+  const at::Tensor values = base(weight).detach();
+  return offloaded(weight) ? values.clone() : values;
+}
+
 void apply(Attachment& attachment, const std::vector<std::string>& adapters, bool safe) {
-  at::Tensor weight = base(attachment.found.weight).detach();
+  at::Tensor weight = to_change(attachment.found.weight);
   at::Tensor bias =
-      attachment.found.bias.defined() ? base(attachment.found.bias).detach() : at::Tensor();
+      attachment.found.bias.defined() ? to_change(attachment.found.bias) : at::Tensor();
   TunerLayer& layer = *attachment.layer;
   if (layer.merged_adapters().empty()) {
-    attachment.original_weight = weight.clone();
-    if (bias.defined()) attachment.original_bias = bias.clone();
+    attachment.original_weight = FormerValues(attachment.found.weight);
+    if (bias.defined()) attachment.original_bias = FormerValues(attachment.found.bias);
   }
+  const at::Tensor original = plain_weight(attachment);
+  bool bias_changed = false;
   for (const std::string& adapter : adapters) {
-    fold_in(layer, adapter, weight, attachment.original_weight, safe || rounds_first(layer.site()));
+    fold_in(layer, adapter, weight, original, safe || rounds_first(layer.site()));
     const at::Tensor bias_delta = layer.bias_delta_of(adapter);
-    if (bias_delta.defined()) bias.add_(bias_delta);
-    layer.merged_adapters().push_back(adapter);
+    if (bias_delta.defined()) {
+      bias.add_(bias_delta);
+      bias_changed = true;
+    }
   }
+  write_base(attachment.found.weight, weight);
+  if (bias_changed) write_base(attachment.found.bias, bias);
+  auto& merged = layer.merged_adapters();
+  merged.insert(merged.end(), adapters.begin(), adapters.end());
 }
 
 void warn_of_tied_targets(const std::vector<std::string>& targeted) {
@@ -82,11 +96,17 @@ void Tuner::merge(const std::vector<std::string>& adapters, const MergeOptions& 
   } else if (!already.empty()) {
     warn("All adapters are already merged, nothing to do.");
   }
+  const bool was_merged = merged();
   int64_t done = 0;
   for (Attachment& attachment : attachments_) {
     const auto names = to_merge(*attachment.layer, wanted);
-    if (!names.empty()) apply(attachment, names, options.safe);
-    if (!options.can_unmerge) attachment.original_weight = attachment.original_bias = at::Tensor();
+    try {
+      if (!names.empty()) apply(attachment, names, options.safe);
+    } catch (...) {  // no room for an offloaded weight
+      if (!was_merged && options.can_unmerge) put_originals_back();
+      throw;
+    }
+    if (!options.can_unmerge) attachment.original_weight = attachment.original_bias = {};
     if (options.progress) options.progress(++done, static_cast<int64_t>(attachments_.size()));
   }
 }
@@ -96,13 +116,17 @@ void Tuner::unmerge() {
     warn("Already unmerged. Nothing to do.");
     return;
   }
+  put_originals_back();
+}
+
+void Tuner::put_originals_back() {
   at::NoGradGuard no_grad;
   // Backwards, because tied weights were changed one after the other.
   for (auto it = attachments_.rbegin(); it != attachments_.rend(); ++it) {
-    if (it->layer->merged_adapters().empty()) continue;
-    base(it->found.weight).detach().copy_(it->original_weight);
-    if (it->original_bias.defined()) base(it->found.bias).detach().copy_(it->original_bias);
-    it->original_weight = it->original_bias = at::Tensor();
+    if (!it->original_weight) continue;
+    it->original_weight.put_back(it->found.weight);
+    if (it->original_bias) it->original_bias.put_back(it->found.bias);
+    it->original_weight = it->original_bias = {};
     it->layer->merged_adapters().clear();
   }
 }
@@ -163,7 +187,7 @@ void Tuner::leave_copies() {
                         copy.detach().requires_grad_(copy.requires_grad()));
         continue;
       }
-      base(member.base).detach().copy_(copy);
+      write_base(member.base, copy);
       if (!member.is_buffer && member.base.is_leaf()) {
         member.base.requires_grad_(copy.requires_grad());
       }

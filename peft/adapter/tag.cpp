@@ -77,6 +77,7 @@ void put_entry(const at::Tensor& weight, const Entry& entry, const std::vector<C
   state->entries = std::make_shared<const Entries>(std::move(entries));
   state->origin = weight.unsafeGetTensorImpl();
   state->is_copy = before && before->is_copy;
+  if (before) state->place = before->place;
   dispatch::put(weight, std::move(state));
 }
 
@@ -89,12 +90,12 @@ void remove_entries(const at::Tensor& weight, IsIt is_it) {
   for (auto& entry : entries) {
     if (is_it(entry)) entry = {};
   }
-  bool is_empty = std::all_of(entries.begin(), entries.end(), [](auto& e) { return e.empty(); });
-  if (is_empty) return dispatch::strip(weight);
+  if (!dispatch::any(entries) && !before->place) return dispatch::strip(weight);
   auto state = c10::make_intrusive<TagState>();
   state->entries = std::make_shared<const Entries>(std::move(entries));
   state->origin = before->origin;
   state->is_copy = before->is_copy;
+  state->place = before->place;
   dispatch::put(weight, std::move(state));
 }
 

@@ -80,6 +80,20 @@ at::Tensor changed_weight(const AdapterLayer& layer, const at::Tensor& whole, st
   return weight + delta.to(weight.scalar_type());
 }
 
+// What a tagged tensor of any form shows, where its whole is `weight`.
+at::Tensor as_form(const TagState& state, const at::Tensor& whole, const at::Tensor& weight) {
+  switch (state.form) {
+    case Form::kWhole:
+    case Form::kAlias:
+      return weight;
+    case Form::kTransposed:
+      return weight.t();
+    case Form::kView:
+      return state.replay(laid_out_like(whole, weight));
+  }
+  return weight;
+}
+
 at::Tensor seen_whole(const at::Tensor& whole, const Entry& entry, std::string_view op) {
   refuse_lost_gradient(entry, op);
   if (entry.layer) return changed_weight(*entry.layer, whole, op);
@@ -100,6 +114,7 @@ c10::intrusive_ptr<c10::BackendMeta> TagState::clone(
   if (form != Form::kWhole) return self;
   auto copy = c10::make_intrusive<TagState>();
   copy->entries = entries;
+  copy->place = place;
   copy->origin = origin;
   // A copy's meta is cloned when set_data() moves it into a parameter: Module::to, Module::clone.
   copy->is_shallow = !is_copy;
@@ -131,7 +146,15 @@ void strip(const at::Tensor& tensor) {
   keys = keys.remove(kTagKey);
 }
 
+bool is_offloaded(const at::Tensor& tensor) {
+  auto* state = find(whole_of(tensor));
+  return state && state->place;
+}
+
 at::Tensor plain(const at::Tensor& tensor) {
+  if (auto* whole = find(whole_of(tensor)); whole && whole->place) {
+    return as_form(*find(tensor), whole_of(tensor), whole->place->bring_in());
+  }
   BelowTags below;
   auto* impl = tensor.unsafeGetTensorImpl();
   at::Tensor out;
@@ -162,17 +185,7 @@ at::Tensor seen(const at::Tensor& tensor, CallKind kind, std::string_view op) {
   const at::Tensor& whole = whole_of(tensor);
   auto* entry = live_entry(whole, kind, op);
   if (!entry) return plain(tensor);
-  auto weight = seen_whole(whole, *entry, op);
-  switch (state->form) {
-    case Form::kWhole:
-    case Form::kAlias:
-      return weight;
-    case Form::kTransposed:
-      return weight.t();
-    case Form::kView:
-      return state->replay(laid_out_like(whole, weight));
-  }
-  return weight;
+  return as_form(*state, whole, seen_whole(whole, *entry, op));
 }
 
 FastRoad fast_road(const at::Tensor& x, const at::Tensor& weight, CallKind kind,

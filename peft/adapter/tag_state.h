@@ -4,6 +4,7 @@
 #include <c10/core/TensorImpl.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <string_view>
 
 #include "peft/adapter/layer.h"
+#include "peft/adapter/offloaded_weight.h"
 #include "peft/adapter/tag.h"
 #include "peft/tensor/tag_key.h"
 
@@ -37,6 +39,9 @@ struct Entry {
 /// One entry a CallKind, in the order of the enumeration.
 using Entries = std::array<Entry, 4>;
 inline size_t index_of(CallKind kind) { return static_cast<size_t>(kind); }
+inline bool any(const Entries& entries) {
+  return std::any_of(entries.begin(), entries.end(), [](const Entry& e) { return !e.empty(); });
+}
 
 /// How a tagged tensor relates to the weight whose entries it reads.
 enum class Form {
@@ -52,7 +57,8 @@ enum class Form {
 /// It never holds its own weight; only a view holds the tensor that it looks at.
 class TagState final : public c10::BackendMeta {
  public:
-  std::shared_ptr<const Entries> entries = {};  // of a whole
+  std::shared_ptr<const Entries> entries = {};        // of a whole
+  std::shared_ptr<const OffloadedWeight> place = {};  // of a whole that has no bytes of its own
   Form form = Form::kWhole;
   at::Tensor whole = {};                                     // of a view: the tagged tensor below
   std::function<at::Tensor(const at::Tensor&)> replay = {};  // of a kView: the same view of another
@@ -81,8 +87,12 @@ void put(const at::Tensor& tensor, TagStatePtr state);
 void strip(const at::Tensor& tensor);
 
 /// The same bytes, version counter and gradient edge without a tag: the only form of a tagged
-/// tensor that autograd may save, since a saved tag would act a second time in backward.
+/// tensor that autograd may save, since a saved tag would act a second time in backward. Of an
+/// offloaded weight: its values, brought in.
 at::Tensor plain(const at::Tensor& tensor);
+
+/// True where the weight that `tensor` is, or is a view of, has no bytes of its own.
+bool is_offloaded(const at::Tensor& tensor);
 
 /// The entry that serves calls of a kind; null where the base does: no entry, or one that is not
 /// active. `op` is for messages.

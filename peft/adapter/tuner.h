@@ -12,6 +12,7 @@
 #include "peft/adapter/model_facts.h"
 #include "peft/adapter/model_tree.h"
 #include "peft/adapter/modules_to_save.h"
+#include "peft/adapter/offloaded_weight.h"
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/site.h"
 #include "peft/adapter/tuner_layer.h"
@@ -39,7 +40,7 @@ struct Attachment {
   FoundSite found;
   std::shared_ptr<TunerLayer> layer;
   bool beside = false;  // of trainable_token_indices: not one of the method's own
-  at::Tensor original_weight = {}, original_bias = {};
+  FormerValues original_weight = {}, original_bias = {};  // while something is merged
 };
 
 /// Called with the number of layers that are done and of all.
@@ -115,7 +116,8 @@ class Tuner {
   // Merging.
 
   /// Folds adapters (empty: the active ones) into the base weights.
-  /// Throws: NotFoundError, UnsupportedError, ConfigError; nothing is written then.
+  /// Throws: NotFoundError, UnsupportedError, ConfigError, IoError (of an offloaded weight); the
+  /// weights are then as they were, unless they were merged before or cannot be unmerged.
   void merge(const std::vector<std::string>& adapters = {}, const MergeOptions& options = {});
   /// Puts the exact bytes from before the merge back.
   void unmerge();
@@ -167,9 +169,11 @@ class Tuner {
     bool first = false;
     size_t sites = 0, saved = 0;          // how many there were before
     std::vector<at::Tensor> frozen = {};  // parameters of the base that it froze
-    std::vector<std::pair<at::Tensor, at::Tensor>> changed = {};  // base weights and former values
+    std::vector<std::pair<at::Tensor, FormerValues>> changed =
+        {};                              // base weights and former values
     std::function<void()> unstack = {};  // puts the layers back that it stacked again
   };
+  void put_originals_back();
   void put_in(const std::string& adapter, PeftConfig config, const InjectOptions& options);
   /// Returns what takes it back; empty: nothing was to be done.
   std::function<void()> stack_layers(const SharedFields& fields);

@@ -34,6 +34,11 @@ at::Tensor TunerLayer::bias_delta_of(const std::string&) const { return {}; }
 
 std::string TunerLayer::merge_obstacle(const std::string&) const { return {}; }
 
+void TunerLayer::follow(const at::Tensor& weight) {
+  site_.device = weight.device();
+  site_.dtype = weight.scalar_type();
+}
+
 void TunerLayer::set_active(std::vector<std::string> adapters) {
   active_ = std::move(adapters);
   refresh();

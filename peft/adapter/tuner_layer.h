@@ -87,6 +87,8 @@ class TunerLayer : public AdapterLayer {
   void set_rows(std::shared_ptr<const AdapterRows> rows);
   /// To be called after an adapter was added or removed.
   void refresh();
+  /// Takes device and type of the weight into site(): the model may have been moved or converted.
+  void follow(const at::Tensor& weight);
   void set_enabled(bool enabled) { enabled_ = enabled; }
   bool enabled() const { return enabled_; }
   std::vector<std::string>& merged_adapters() { return merged_; }

@@ -79,6 +79,7 @@ at::Tensor detach(const at::Tensor& weight) {
   }
   auto state = c10::make_intrusive<TagState>();
   state->entries = from->entries;
+  state->place = from->place;
   state->origin = from->origin;
   state->form = from->form;
   state->replay = from->replay;
@@ -98,7 +99,7 @@ bool copies_keep_tag(const at::Tensor& source, at::ScalarType dtype) {
 void tag_copy(const at::Tensor& copy, const at::Tensor& source) {
   const at::Tensor& whole = whole_of(source);
   auto* from = find(whole);
-  if (!from) return strip(copy);
+  if (!from || !any(*from->entries)) return strip(copy);
   auto state = c10::make_intrusive<TagState>();
   state->entries = from->entries;
   state->origin = from->origin;

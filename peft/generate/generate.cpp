@@ -119,7 +119,7 @@ class Generation {
   at::Tensor choose(const at::Tensor& raw, int64_t step) {
     const auto scores = process_logits(raw, {.tokens = rows_, .new_tokens = step}, options_);
     if (!options_.do_sample) return scores.argmax(-1);
-    return at::multinomial(scores.softmax(-1), 1, false, random_).squeeze(1);
+    return at::multinomial(scores.softmax(-1).to(at::kCPU), 1, false, random_).squeeze(1);
   }
 
   void take(const at::Tensor& tokens) {

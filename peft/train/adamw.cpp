@@ -50,7 +50,7 @@ AdamW::AdamW(std::vector<TrainParameter> parameters, const AdamWOptions& options
   for (const auto& parameter : parameters_) {
     moments_.push_back({.exp_avg = at::zeros_like(parameter.tensor.detach()),
                         .exp_avg_sq = at::zeros_like(parameter.tensor.detach()),
-                        .step = at::zeros({}, at::kFloat)});
+                        .step = at::zeros({}, parameter.tensor.options().dtype(at::kFloat))});
   }
 }
 
@@ -127,7 +127,7 @@ void AdamW::load_state(const NamedTensors& state, const std::string& where) {
           where, quote(key), shape_text(like.sizes().vec()),
           shape_text(found->second.sizes().vec())));
     }
-    return found->second.to(like.scalar_type()).clone(at::MemoryFormat::Contiguous);
+    return found->second.to(like.options()).clone(at::MemoryFormat::Contiguous);
   };
   std::vector<Moments> moments;
   for (size_t i = 0; i < parameters_.size(); ++i) {

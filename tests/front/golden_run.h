@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -24,8 +25,18 @@ inline std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden" / name;
 }
 
+/// What the golden runs are computed on: the device of PEFT_TEST_DEVICE, else the CPU.
+inline at::Device test_device() {
+  const char* word = std::getenv("PEFT_TEST_DEVICE");
+  return word == nullptr ? at::Device(at::kCPU) : at::Device(word);
+}
+
 inline StateDict tensors_of(const std::filesystem::path& file) {
-  return formats::SafetensorsFile(file).load_all();
+  StateDict tensors;
+  for (const auto& [name, tensor] : formats::SafetensorsFile(file).load_all()) {
+    tensors.set(name, tensor.to(test_device()));
+  }
+  return tensors;
 }
 
 /// The model before it was adapted: `base.safetensors` of a golden folder.
@@ -37,6 +48,7 @@ Net net_of(const std::filesystem::path& folder) {
   for (auto& parameter : net->named_parameters()) {
     parameter.value().copy_(weights.at(parameter.key()));
   }
+  net->to(test_device());
   return net;
 }
 

@@ -63,6 +63,8 @@ struct LoraConfig {
   Json kasa_config = nullptr;
   bool ensure_weight_tying = false;
 
+  LoraRuntimeConfig runtime_config = {};
+
   Json extra = Json::object();  // keys of the file that PEFT 0.21.2 does not know
 
   /// What preprocess_corda and preprocess_loraga found out for the next adapter; of no file.

@@ -66,8 +66,9 @@ std::pair<at::Tensor, at::Tensor> GrowingCache::append(int64_t index, const at::
 void GrowingCache::select_rows(const at::Tensor& rows) {
   for (auto& layer : layers_) {
     if (!layer.keys.defined()) continue;
-    layer.keys = layer.keys.index_select(0, rows);
-    layer.values = layer.values.index_select(0, rows);
+    const at::Tensor index = rows.to(layer.keys.device());
+    layer.keys = layer.keys.index_select(0, index);
+    layer.values = layer.values.index_select(0, index);
   }
 }
 

@@ -29,6 +29,17 @@ bool mask_is_needless(const LanguageModelInput& input, const at::Tensor& counted
 
 }  // namespace
 
+LanguageModelInput LanguageModelInput::to(at::Device device) const {
+  const auto there = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(device) : tensor;
+  };
+  return {.input_ids = there(input_ids),
+          .inputs_embeds = there(inputs_embeds),
+          .attention_mask = there(attention_mask),
+          .position_ids = there(position_ids),
+          .cache = cache};
+}
+
 std::function<void()> LanguageModelImpl::replicate_layers(const LayerRanges&) {
   throw UnsupportedError(
       "layer_replication: could not locate the layers of the model: expected a "
@@ -52,7 +63,7 @@ at::Tensor LanguageModelImpl::loss_sum(const LanguageModelInput& input, const at
   // The label of token t is predicted from token t - 1.
   auto next = at::full_like(labels, kIgnoredLabel);
   if (length > 1) next.narrow(1, 0, length - 1).copy_(labels.narrow(1, 1, length - 1));
-  next = next.reshape({-1});
+  next = next.reshape({-1}).to(hidden.device());
   const auto rows = next.ne(kIgnoredLabel).nonzero().squeeze(1);
   return linear_cross_entropy_sum(hidden.reshape({-1, hidden.size(-1)}), head_weight(), rows,
                                   next.index_select(0, rows));

@@ -21,6 +21,9 @@ struct LanguageModelInput {
   at::Tensor position_ids =
       {};  // [B, T]; undefined: counted from the cache's length, as transformers
   KeyValueCache* cache = nullptr;  // not owned; keys and values are appended to it
+
+  /// The same tensors on a device.
+  LanguageModelInput to(at::Device device) const;
 };
 
 /// Shape facts that adapters and generation need, as plain numbers.
@@ -35,7 +38,7 @@ using LayerRanges = std::vector<std::pair<int64_t, int64_t>>;
 /// The names of its registered parameters are the checkpoint's keys.
 class LanguageModelImpl : public torch::nn::Module {
  public:
-  /// Hidden states after the last norm.  -> [B, T, hidden].
+  /// Hidden states after the last norm, on the model's device.  -> [B, T, hidden].
   /// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
   virtual at::Tensor hidden_states(const LanguageModelInput& input) = 0;
 

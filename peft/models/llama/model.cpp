@@ -67,12 +67,13 @@ BlockContext LlamaForCausalLMImpl::make_context(const LanguageModelInput& input,
   return context;
 }
 
-at::Tensor LlamaForCausalLMImpl::hidden_states(const LanguageModelInput& input) {
-  if (input.input_ids.defined() == input.inputs_embeds.defined()) {
+at::Tensor LlamaForCausalLMImpl::hidden_states(const LanguageModelInput& given) {
+  if (given.input_ids.defined() == given.inputs_embeds.defined()) {
     throw ConfigError(
         "language model: input_ids and inputs_embeds: expected exactly one of them, got " +
-        std::string(input.input_ids.defined() ? "both." : "none."));
+        std::string(given.input_ids.defined() ? "both." : "none."));
   }
+  const LanguageModelInput input = given.to(model->embed_tokens->weight.device());
   auto x = input.input_ids.defined() ? embed(input.input_ids) : input.inputs_embeds;
   const auto context = make_context(input, x);
   const bool recompute = checkpointing_ && input.cache == nullptr && is_training();

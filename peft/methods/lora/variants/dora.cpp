@@ -6,6 +6,7 @@
 
 #include "peft/methods/lora/linear_function.h"
 #include "peft/methods/lora/products.h"
+#include "peft/tensor/device.h"
 
 namespace peft {
 namespace {
@@ -62,8 +63,21 @@ void DoraVariant::attach(const VariantSetup& setup, const at::TensorOptions& opt
 
 BaseChange DoraVariant::initialise(const LoraAdapter& adapter, const Tensor& weight) {
   const at::NoGradGuard no_grad;
-  magnitude_.copy_(norm(adapter, as_rows(weight, kind_)).view(magnitude_.sizes()));
+  const Tensor rows = as_rows(weight, kind_);
+  const bool travels = ephemeral_gpu_offload_ && adapter.a.is_cpu();
+  magnitude_.copy_(
+      (travels ? norm_on_gpu(adapter, rows) : norm(adapter, rows)).view(magnitude_.sizes()));
   return {};
+}
+
+// The same, computed on the GPU.
+Tensor DoraVariant::norm_on_gpu(const LoraAdapter& adapter, const Tensor& rows) const {
+  const at::Device gpu =
+      checked_device(at::Device(at::kCUDA), "runtime_config: ephemeral_gpu_offload");
+  LoraAdapter there = adapter;
+  there.a = adapter.a.to(gpu);
+  there.b = adapter.b.to(gpu);
+  return norm(there, rows.to(gpu)).cpu();
 }
 
 // ‖W + s B A‖ of each output, in the adapter's precision and without a gradient.

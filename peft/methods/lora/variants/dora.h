@@ -13,12 +13,14 @@ namespace peft::lora {
 /// peft/tuners/lora/variants.py.
 class DoraVariant final : public LoraVariant {
  public:
-  explicit DoraVariant(const Site& site) : kind_(site.kind) {}
+  /// With `ephemeral_gpu_offload` the lengths of weights on the CPU are computed on a GPU.
+  DoraVariant(const Site& site, bool ephemeral_gpu_offload)
+      : kind_(site.kind), ephemeral_gpu_offload_(ephemeral_gpu_offload) {}
 
   void attach(const VariantSetup& setup, const at::TensorOptions& options,
               AdapterSlots& slots) override;
   /// The lengths start as those of the weight with the adapter, so that a fresh one changes
-  /// nothing.
+  /// nothing.  Throws: ConfigError where a GPU is asked for and there is none.
   BaseChange initialise(const LoraAdapter& adapter, const at::Tensor& weight) override;
   at::Tensor linear(const LoraAdapter& adapter, const LinearCall& call,
                     const at::Tensor& y) const override;
@@ -37,10 +39,12 @@ class DoraVariant final : public LoraVariant {
 
  private:
   at::Tensor norm(const LoraAdapter& adapter, const at::Tensor& rows) const;
+  at::Tensor norm_on_gpu(const LoraAdapter& adapter, const at::Tensor& rows) const;
   at::Tensor factor(const LoraAdapter& adapter, const at::Tensor& weight,
                     const at::Tensor& rows) const;
 
   SiteKind kind_;
+  bool ephemeral_gpu_offload_;
   at::Tensor magnitude_;  // linear [O]; embedding [D]; convolution [1, O, 1, ...]
 
   // The norms of the last call, and the state of the tensors that they were made of.

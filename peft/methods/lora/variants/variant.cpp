@@ -77,7 +77,8 @@ std::shared_ptr<LoraVariant> make_variant(const LoraConfig& config, const Site& 
       linear || site.kind == SiteKind::kEmbedding || site.kind == SiteKind::kConvolution;
   if (names.size() == 1) {
     const std::string& name = names.front();
-    if (name == "use_dora" && scales) return std::make_shared<DoraVariant>(site);
+    if (name == "use_dora" && scales)
+      return std::make_shared<DoraVariant>(site, config.runtime_config.ephemeral_gpu_offload);
     if (name == "alora_invocation_tokens" && linear) {
       return std::make_shared<AloraVariant>(config, site.kind);
     }
