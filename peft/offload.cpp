@@ -90,7 +90,9 @@ class Dispatcher {
   }
 
  private:
-  bool is_new(const at::Tensor& tensor) { return seen_.insert(tensor.unsafeGetTensorImpl()).second; }
+  bool is_new(const at::Tensor& tensor) {
+    return seen_.insert(tensor.unsafeGetTensorImpl()).second;
+  }
 
   std::shared_ptr<const OffloadedWeight> place_for(const std::string& name,
                                                    const at::Tensor& weight) const {

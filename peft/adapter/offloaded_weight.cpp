@@ -25,8 +25,8 @@ at::Tensor without_bytes(const at::Tensor& weight, at::Device device) {
                        at::DataPtr(nullptr, model.device()), nullptr, false);
   storage.unsafeGetStorageImpl()->release_data_and_set_meta_custom_data_ptr_error_msg_(
       "the weight is offloaded: read it by an operator, or call peft::bring_back first");
-  auto impl = c10::make_intrusive<c10::TensorImpl>(std::move(storage), model.key_set(),
-                                                   model.dtype());
+  auto impl =
+      c10::make_intrusive<c10::TensorImpl>(std::move(storage), model.key_set(), model.dtype());
   impl->set_sizes_contiguous(weight.sizes());
   return at::Tensor(std::move(impl));
 }

@@ -128,6 +128,7 @@ void add_uses(Table& table) {
        "new_ones",
        "new_full",
        "_has_same_storage_numel",
+       "_has_compatible_shallow_copy_type",  // asked by set_data, and so by Module::to
        "_nested_tensor_size",
        "_shape_as_tensor",
        "promote_types",

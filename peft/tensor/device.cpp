@@ -19,13 +19,13 @@ at::Device checked_device(at::Device device, const std::string& setting) {
   try {
     return at::empty({0}, at::TensorOptions(device)).device();
   } catch (const c10::Error& error) {
+    // What else it says is a list of all that libtorch has.
+    const std::string said = error.what_without_backtrace();
     throw ConfigError(setting + ": expected a device that is there, got " + device.str() + ": " +
-                      error.what_without_backtrace());
+                      said.substr(0, said.find(". ")) + ".");
   }
 }
 
-at::Device best_device() {
-  return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
-}
+at::Device best_device() { return at::hasCUDA() ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU); }
 
 }  // namespace peft

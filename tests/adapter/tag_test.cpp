@@ -53,6 +53,15 @@ TEST(Tag, UntagGivesAPlainTensor) {
   untag(w, *layer);
 }
 
+TEST(Tag, AConversionOfTheModelAsksNothingOfTheAdapter) {
+  torch::nn::Linear l(8, 6);
+  auto layer = put_lora(l->weight);
+  layer->reason = "dropout in training";
+  l->to(at::kDouble);
+  EXPECT_TRUE(carries(l->weight, *layer));
+  EXPECT_EQ(base(l->weight).scalar_type(), at::kDouble);
+}
+
 TEST(Tag, CarriesTellsWhetherTheEntryIsStillThere) {
   torch::nn::Linear l(8, 6);
   auto layer = put_lora(l->weight);

@@ -25,10 +25,13 @@ inline std::filesystem::path golden(const std::string& name) {
   return std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden" / name;
 }
 
-/// What the golden runs are computed on: the device of PEFT_TEST_DEVICE, else the CPU.
+/// What the golden runs are computed on: the device of PEFT_TEST_DEVICE, else the CPU. Always in
+/// float32 in full, which convolutions on a GPU are not by themselves.
 inline at::Device test_device() {
   const char* word = std::getenv("PEFT_TEST_DEVICE");
-  return word == nullptr ? at::Device(at::kCPU) : at::Device(word);
+  if (word == nullptr) return at::kCPU;
+  at::globalContext().setAllowTF32CuDNN(false);
+  return at::Device(word);
 }
 
 inline StateDict tensors_of(const std::filesystem::path& file) {
@@ -56,7 +59,7 @@ inline void expect_close(const at::Tensor& ours, const at::Tensor& python,
                          const std::string& what) {
   ASSERT_EQ(ours.sizes(), python.sizes()) << what;
   const double scale = std::max(1.0, python.abs().max().item<double>());
-  EXPECT_LT((ours.detach() - python).abs().max().item<double>(), 2e-5 * scale) << what;
+  EXPECT_LT((ours.detach().cpu() - python.cpu()).abs().max().item<double>(), 2e-5 * scale) << what;
 }
 
 /// Gradients under the keys of the file, found by the identity of the memory. What is tied shares

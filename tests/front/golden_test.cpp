@@ -150,6 +150,7 @@ TEST(Golden, NamedAdaptersComeFromSubfoldersAndAddUp) {
 TEST(Golden, TorchScriptModulesComputeAndTrainAsPythonDoes) {
   const StateDict run = tensors_of(golden("scripted") / "run.safetensors");
   auto module = torch::jit::load((golden("scripted") / "module.pt").string());
+  module.to(test_device());
   auto model = PeftModel::from_pretrained(module, golden("scripted"), {.is_trainable = true});
   const auto forward = [&](const at::Tensor& x) { return model->forward({x}).toTensor(); };
   expect_same_files(model, golden("scripted"));

@@ -122,12 +122,12 @@ TEST(GoldenVariants, ActivatedFromTheInvocationTokensOn) {
 TEST(GoldenVariants, DoraIsTheSameForOtherReadersOfTheWeight) {
   auto model = load_variant<models::Mixed>("dora");
   const at::NoGradGuard no_grad;
-  const at::Tensor x = torch::randn({4, 8});
+  const at::Tensor x = torch::randn({4, 8}).to(test_device());
   auto net = model.get_base_model();
   const at::Tensor seen = effective(net->lin1->weight);
   expect_close(torch::addmm(net->lin1->bias, x, seen.t()), net->lin1(x), "linear");
   const at::Tensor rows = effective(net->emb->weight, CallKind::kLookup);
-  const at::Tensor ids = torch::arange(11);
+  const at::Tensor ids = torch::arange(11).to(test_device());
   expect_close(rows, net->emb(ids), "embedding");
   expect_close(torch::matmul(x, net->emb->weight.t()), torch::matmul(x, rows.t()), "product");
 }

@@ -198,8 +198,8 @@ TEST(Offload, ReadsTheFilesOfTheCheckpoint) {
   EXPECT_EQ(files_in(folder.path()), 1u);
   EXPECT_TRUE(at::equal(net->forward(x), wanted));
   // Merging needs a folder for the new values; without one the model stays as it is.
-  PeftModelFor<Net> model(net, LoraConfig{
-                                   .r = 2, .target_modules = {"fc1", "fc2"}, .init_lora_weights = false});
+  PeftModelFor<Net> model(
+      net, LoraConfig{.r = 2, .target_modules = {"fc1", "fc2"}, .init_lora_weights = false});
   const at::Tensor before = model.forward(x);
   expect_message<ConfigError>({"offload_dir"}, [&] { model.merge_adapter(); });
   EXPECT_FALSE(model.tuner().merged());
@@ -220,8 +220,9 @@ TEST(Offload, MistakesLeaveTheModelAsItWas) {
   refused({{"", "floppy"}}, {"device_map", "'floppy'", "'cuda:0'"});
   refused({{"fc1", "cuda:0"}, {"fc2", "cuda:1"}}, {"one device that computes", "cuda:1"});
   if (!at::hasCUDA()) refused({{"fc1", "cuda:0"}, {"fc2", "disk"}}, {"a device that is there"});
-  expect_message<ConfigError>({"'fc1.weight'", "offload_dir"},
-                              [&] { dispatch_model(net.ptr(), {{"", "disk"}}); });
+  expect_message<ConfigError>({"'fc1.weight'", "offload_dir"}, [&] {
+    dispatch_model(net.ptr(), {{"", "disk"}});
+  });
 
   const fs::path file = folder.path() / "other.safetensors";
   formats::write_safetensors(file, {{"w", at::zeros({2, 2})}});
@@ -230,17 +231,17 @@ TEST(Offload, MistakesLeaveTheModelAsItWas) {
                    {.offload_dir = folder.path(), .offload_index = {{"fc1.weight", {file, "w"}}}});
   });
   std::ofstream(file) << "damaged";
-  EXPECT_THROW(dispatch_model(net.ptr(), {{"", "disk"}},
-                              {.offload_index = {{"fc1.weight", {file, "w"}}}}),
-               FormatError);
+  EXPECT_THROW(
+      dispatch_model(net.ptr(), {{"", "disk"}}, {.offload_index = {{"fc1.weight", {file, "w"}}}}),
+      FormatError);
   EXPECT_FALSE(offloaded(net->fc1->weight));
 }
 
 TEST(Offload, LanguageModelsGenerateFromDisk) {
-  const Json config = {{"model_type", "llama"},        {"vocab_size", 40},
-                       {"hidden_size", 16},            {"intermediate_size", 24},
-                       {"num_hidden_layers", 2},       {"num_attention_heads", 4},
-                       {"max_position_embeddings", 64}, {"tie_word_embeddings", true}};
+  const Json config = {
+      {"model_type", "llama"},         {"vocab_size", 40},           {"hidden_size", 16},
+      {"intermediate_size", 24},       {"num_hidden_layers", 2},     {"num_attention_heads", 4},
+      {"max_position_embeddings", 64}, {"tie_word_embeddings", true}};
   const TemporaryFolder folder("offload_language");
   LanguageModel model = make_language_model(config);
   {

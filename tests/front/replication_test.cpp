@@ -73,7 +73,7 @@ TEST_P(ReplicationCase, LearnsWithAdamWAsInPython) {
 }
 
 TEST_P(ReplicationCase, GeneratesWithACacheOfAllLayersAsPythonDoes) {
-  const at::Tensor prompt = run.at("input")[0], wanted = run.at("generated")[0];
+  const at::Tensor prompt = run.at("input")[0].cpu(), wanted = run.at("generated")[0].cpu();
   const auto* ids = prompt.const_data_ptr<int64_t>();
   const auto* tokens = wanted.const_data_ptr<int64_t>();
   const auto got =

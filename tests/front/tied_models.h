@@ -20,6 +20,7 @@ inline LanguageModel model_of(const std::filesystem::path& folder) {
   const auto weights = tensors_of(folder / "model.safetensors");
   const at::NoGradGuard no_grad;
   for (auto& item : model->named_parameters()) item.value().copy_(weights.at(item.key()));
+  model->to(test_device());
   model->eval();
   return model;
 }

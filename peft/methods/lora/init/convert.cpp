@@ -25,9 +25,9 @@ Half half_of(std::string_view key) {
   return Half::kNone;
 }
 
-const Tensor& initial_of(const StateDict& initial, const std::string& key, const Tensor& trained) {
+Tensor initial_of(const StateDict& initial, const std::string& key, const Tensor& trained) {
   const Tensor* found = initial.find(key);
-  if (found != nullptr && found->sizes() == trained.sizes()) return *found;
+  if (found != nullptr && found->sizes() == trained.sizes()) return found->to(trained.device());
   throw MismatchError("the initial adapter: tensor '" + key + "': expected shape " +
                       shape_text(trained.sizes().vec()) + ", got " +
                       (found == nullptr ? "no such tensor" : shape_text(found->sizes().vec())) +

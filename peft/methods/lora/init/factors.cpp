@@ -142,9 +142,10 @@ Factors lora_ga_factors(const Tensor& weight, int64_t rank, const GradientInit& 
   }
   const LowRank found = svd_lowrank(init.gradient, std::min(4 * rank, side), 4);
   const Choice choice = choose(init.settings.direction, rank);
-  const Tensor s = found.s.index_select(0, choice.b);
-  Tensor a = found.v.t().index_select(0, choice.a);
-  Tensor b = at::matmul(found.u.index_select(1, choice.b), s.diag());
+  const Tensor of_b = choice.b.to(found.s.device());
+  const Tensor s = found.s.index_select(0, of_b);
+  Tensor a = found.v.t().index_select(0, choice.a.to(found.v.device()));
+  Tensor b = at::matmul(found.u.index_select(1, of_b), s.diag());
   if (init.settings.scale == "stable") {
     b = b * (std::pow(static_cast<double>(init.stored_rows), 0.25) /
              std::sqrt(static_cast<double>(init.settings.stable_gamma)));
