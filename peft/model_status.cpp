@@ -92,11 +92,8 @@ void collect_by_adapter(TunerModelStatus& status, const std::vector<TunerLayerSt
   status.available_adapters.assign(available.begin(), available.end());
 }
 
-}  // namespace
-
-ParameterCount count_parameters(const ModelTree& tree) {
-  const std::vector<at::Tensor> tensors = tree.registered_parameters();
-  // Layers that are stacked again hold tensors of their own in one memory, which counts once.
+// Layers that are stacked again hold tensors of their own in one memory, which counts once.
+void count_base(const std::vector<at::Tensor>& tensors, ParameterCount& count) {
   std::vector<std::pair<const void*, size_t>> by_memory;
   by_memory.reserve(tensors.size());
   for (const at::Tensor& tensor : tensors) {
@@ -104,7 +101,6 @@ ParameterCount count_parameters(const ModelTree& tree) {
     by_memory.emplace_back(memory ? memory : tensor.unsafeGetTensorImpl(), by_memory.size());
   }
   std::sort(by_memory.begin(), by_memory.end());
-  ParameterCount count;
   for (size_t i = 0; i < by_memory.size(); ++i) {
     const at::Tensor& tensor = tensors[by_memory[i].second];
     bool counted = false;
@@ -116,6 +112,25 @@ ParameterCount count_parameters(const ModelTree& tree) {
     count.all += tensor.numel();
     if (tensor.requires_grad()) count.trainable += tensor.numel();
   }
+}
+
+// A copy that tied modules have in common counts once.
+void count_adapters(std::vector<const c10::TensorImpl*> tensors, ParameterCount& count) {
+  std::sort(tensors.begin(), tensors.end());
+  tensors.erase(std::unique(tensors.begin(), tensors.end()), tensors.end());
+  for (const c10::TensorImpl* tensor : tensors) {
+    count.all += tensor->numel();
+    if (tensor->requires_grad()) count.trainable += tensor->numel();
+  }
+}
+
+}  // namespace
+
+ParameterCount count_parameters(const ModelTree& tree) {
+  ModelTree::Parameters parameters = tree.registered_parameters();
+  ParameterCount count;
+  count_base(parameters.base, count);
+  count_adapters(std::move(parameters.adapters), count);
   return count;
 }
 

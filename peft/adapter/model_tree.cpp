@@ -57,12 +57,21 @@ void collect(const torch::nn::Module& module, const std::string& name, Seen& mod
   }
 }
 
-// What adapters register hangs in one place of the tree: `modules` need not know it.
-void collect(const torch::nn::Module& module, Seen& modules, std::vector<at::Tensor>& found) {
-  const bool of_adapters = dynamic_cast<const SlotModule*>(&module) != nullptr;
-  if (!of_adapters && !modules.insert(&module).second) return;
+// What adapters register hangs in one place of the tree.
+void collect_of_adapters(const torch::nn::Module& slot, ModelTree::Parameters& found) {
+  for (const auto& parameter : SlotModule::parameters_of(slot)) {
+    found.adapters.push_back(parameter.value().unsafeGetTensorImpl());
+  }
+  for (const auto& child : slot.children()) collect_of_adapters(*child, found);
+}
+
+void collect(const torch::nn::Module& module, Seen& modules, ModelTree::Parameters& found) {
+  if (dynamic_cast<const SlotModule*>(&module) != nullptr) {
+    return collect_of_adapters(module, found);
+  }
+  if (!modules.insert(&module).second) return;
   for (const auto& parameter : SlotModule::parameters_of(module)) {
-    if (parameter.value().defined()) found.push_back(parameter.value());
+    if (parameter.value().defined()) found.base.push_back(parameter.value());
   }
   for (const auto& child : module.children()) collect(*child, modules, found);
 }
@@ -133,11 +142,11 @@ NamedTensors ModelTree::parameters() const {
   return found;
 }
 
-std::vector<at::Tensor> ModelTree::registered_parameters() const {
-  std::vector<at::Tensor> found;
+ModelTree::Parameters ModelTree::registered_parameters() const {
+  Parameters found;
   if (script_) {
     for (const ModuleEntry& entry : modules()) {
-      for (const auto& [name, tensor] : own_parameters(entry)) found.push_back(tensor);
+      for (const auto& [name, tensor] : own_parameters(entry)) found.base.push_back(tensor);
     }
   }
   Seen seen;

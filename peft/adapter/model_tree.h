@@ -52,7 +52,11 @@ class ModelTree {
   NamedTensors parameters() const;
 
   /// The same without names, and a tensor as often as it is registered.
-  std::vector<at::Tensor> registered_parameters() const;
+  struct Parameters {
+    std::vector<at::Tensor> base;
+    std::vector<const c10::TensorImpl*> adapters;  // for as long as the tree stays as it is
+  };
+  Parameters registered_parameters() const;
 
   /// Training or evaluation mode for the model and its adapters.
   void train(bool on) const;
