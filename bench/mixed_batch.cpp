@@ -4,7 +4,7 @@
 //
 // Prints one JSON object: medians in milliseconds of a forward of 8 x 128 and 32 x 128 tokens with
 // one adapter and with one a row, their ratios, the same for generating 32 tokens for 8 prompts,
-// and of get_layer_status and get_model_status.
+// and of the walks over all adapted layers with 1 and with 32 adapters in the model.
 #include <ATen/Parallel.h>
 #include <torch/torch.h>
 
@@ -46,14 +46,13 @@ void compare(const char* what, int rounds, const std::function<void()>& one,
   }
   std::printf("\"%s\": {\"one_ms\": %.2f, \"mixed_ms\": %.2f, \"ratio\": %.3f}, ", what,
               median(ones), median(mixes), median(mixes) / median(ones));
+  std::fflush(stdout);
 }
 
-peft::PeftModelForCausalLM adapted(const peft::OpenedModel& opened, int64_t adapters) {
-  const peft::LoraConfig config{.r = 8, .target_modules = "all-linear", .init_lora_weights = false};
-  peft::PeftModelForCausalLM model(opened.model, config, {.adapter_name = name(0)});
-  for (int64_t i = 1; i < adapters; ++i) model.add_adapter(name(i), config);
-  model.eval();
-  return model;
+const peft::LoraConfig& config() {
+  static const peft::LoraConfig made{
+      .r = 8, .target_modules = "all-linear", .init_lora_weights = false};
+  return made;
 }
 
 void forwards(peft::PeftModelForCausalLM& model, int64_t rows, int rounds) {
@@ -81,21 +80,43 @@ void generation(peft::PeftModelForCausalLM& model, int rounds) {
       [&] { model.generate(prompts, options, names); });
 }
 
+double median_of(int rounds, const std::function<void()>& work) {
+  std::vector<double> times;
+  for (int i = 0; i < rounds; ++i) times.push_back(milliseconds(work));
+  return median(std::move(times));
+}
+
+void walks(peft::PeftModelForCausalLM& model) {
+  constexpr int kRounds = 31;
+  const std::vector<std::string> names(8, name(0));
+  const auto print = [](const char* what, double time, const char* end) {
+    std::printf("\"%s\": %.3f%s", what, time, end);
+  };
+  std::printf("\"walks_%zu_ms\": {", model.peft_config().size());
+  print("layer_status", median_of(kRounds, [&] { model.get_layer_status(); }), ", ");
+  print("model_status", median_of(kRounds, [&] { model.get_model_status(); }), ", ");
+  print("verify", median_of(kRounds, [&] { model.tuner().verify(); }), ", ");
+  print("set_adapter", median_of(kRounds, [&] { model.set_adapter(name(0)); }), ", ");
+  print("mixed_batch", median_of(kRounds, [&] { (void)model.mixed_batch(names); }), "}");
+  std::fflush(stdout);
+}
+
 int run(const std::string& folder, int rounds) {
   at::set_num_threads(2);
   const auto opened = peft::open_model(folder, {.dtype = at::kFloat});
+  peft::PeftModelForCausalLM model(opened.model, config(), {.adapter_name = name(0)});
+  model.eval();
   std::printf("{");
-  auto model = adapted(opened, 32);
+  walks(model);
+  for (int64_t i = 1; i < 32; ++i) model.add_adapter(name(i), config());
+  model.eval();
+  std::printf(", ");
+  walks(model);
+  std::printf(", ");
   forwards(model, 8, rounds);
   forwards(model, 32, std::max(1, rounds / 3));
   generation(model, rounds);
-  std::vector<double> layers, whole;
-  for (int i = 0; i < rounds; ++i) {
-    layers.push_back(milliseconds([&] { model.get_layer_status(); }));
-    whole.push_back(milliseconds([&] { model.get_model_status(); }));
-  }
-  std::printf("\"adapters\": 32, \"layer_status_ms\": %.3f, \"model_status_ms\": %.3f}\n",
-              median(layers), median(whole));
+  std::printf("\"rounds\": %d}\n", rounds);
   return 0;
 }
 

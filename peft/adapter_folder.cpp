@@ -125,14 +125,21 @@ StateOptions state_options(const Tuner& tuner, const std::string& adapter,
   return options;
 }
 
+StateDict adapter_state(const Tuner& tuner, const std::string& adapter,
+                        SaveEmbeddingLayers embeddings) {
+  StateDict state = tuner.state(adapter, state_options(tuner, adapter, embeddings));
+  if (tuner.method().warn_of_state) tuner.method().warn_of_state(adapter, state);
+  return state;
+}
+
 namespace {
 
 /// What is written of one adapter.
 std::pair<PeftConfig, StateDict> written_form(const Tuner& tuner, const std::string& name,
                                               const AdapterFolderOptions& options) {
-  const StateOptions state = state_options(tuner, name, options.save_embedding_layers);
-  if (!options.initial) return {tuner.config(name), tuner.state(name, state)};
-  return converted_adapter(tuner.config(name), tuner.state(name, state), *options.initial);
+  StateDict state = adapter_state(tuner, name, options.save_embedding_layers);
+  if (!options.initial) return {tuner.config(name), std::move(state)};
+  return converted_adapter(tuner.config(name), state, *options.initial);
 }
 
 }  // namespace

@@ -47,6 +47,11 @@ struct AdapterFolderOptions {
 void write_adapter_folder(const Tuner& tuner, const std::filesystem::path& folder,
                           const AdapterFolderOptions& options = {});
 
+/// The tensors of one adapter as a file of it holds them. Warns of what a file should not hold.
+/// Source: get_peft_model_state_dict in peft/utils/save_and_load.py.
+StateDict adapter_state(const Tuner& tuner, const std::string& adapter,
+                        SaveEmbeddingLayers embeddings);
+
 /// What decides on embeddings in a file: whether the vocabulary is another than that of the base
 /// model that the adapter names. Source: get_peft_model_state_dict in peft/utils/save_and_load.py.
 StateOptions state_options(const Tuner& tuner, const std::string& adapter,

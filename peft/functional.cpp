@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "peft/adapter/file_prefix.h"
+#include "peft/adapter_folder.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
@@ -45,6 +46,13 @@ void inject(Tuner& tuner, PeftConfig config, const InjectAdapterOptions& options
   TargetModules* targets = config.shared().target_modules;
   if (options.state_dict == nullptr || targets == nullptr) {
     return tuner.inject(options.adapter_name, std::move(config), inject_options);
+  }
+  const auto* parameters = config.shared().target_parameters;
+  if (parameters != nullptr && *parameters && !(*parameters)->empty()) {
+    throw ConfigError(
+        "inject_adapter_in_model: state_dict: expected a config without target_parameters, which a "
+        "state_dict cannot replace, got " +
+        join_names(**parameters) + ". Leave the state_dict out.");
   }
   const TargetModules given = *targets;
   *targets = targets_of(*options.state_dict, tuner.method().key_prefix);
@@ -132,7 +140,7 @@ StateDict get_peft_model_state_dict(const InjectedAdapters& adapters,
   adapters.tuner().verify();
   StateDict state;
   for (const auto& [key, tensor] :
-       adapters.tuner().state(adapter_name, {.save_embedding_layers = save_embedding_layers})) {
+       adapter_state(adapters.tuner(), adapter_name, save_embedding_layers)) {
     state.set(without_file_prefix(key), tensor);
   }
   return state;

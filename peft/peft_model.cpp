@@ -3,27 +3,45 @@
 #include <fmt/format.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
+#include <algorithm>
+
 #include "peft/adapter/file_prefix.h"
+#include "peft/adapter/tag.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
 #include "peft/base_model.h"
 #include "peft/methods/registry.h"
+#include "peft/models/common/language_model.h"
 
 namespace peft {
 namespace {
 
-void warn_of_bad_name(const std::string& adapter, const Method& method) {
-  if (adapter.empty() || method.key_prefix.find(adapter) == std::string_view::npos) return;
-  warn("Adapter name '" + adapter + "' should not be contained in the prefix '" +
-       std::string(method.key_prefix) +
-       "'. This may lead to reinitialization of the adapter weights during loading.");
+bool lies_in_prefix(const std::string& adapter, const Method& method) {
+  return !adapter.empty() && method.key_prefix.find(adapter) != std::string_view::npos;
 }
 
-void warn_of_differences(const LoadResult& result) {
+std::string bad_name(const std::string& adapter, const Method& method) {
+  return "Adapter name '" + adapter + "' should not be contained in the prefix '" +
+         std::string(method.key_prefix) + "'. ";
+}
+
+void warn_of_bad_name(const std::string& adapter, const Method& method) {
+  if (!lies_in_prefix(adapter, method)) return;
+  warn(bad_name(adapter, method) +
+       "This may lead to reinitialization of the adapter weights during loading.");
+}
+
+void warn_of_differences(const LoadResult& result, const std::string& adapter,
+                         const Method& method) {
   if (result.complete()) return;
-  warn("Found missing adapter keys or keys without a place while loading the checkpoint: " +
+  const std::string reason =
+      lies_in_prefix(adapter, method)
+          ? bad_name(adapter, method) + "This could be the reason for missing adapter keys. "
+          : "";
+  warn(reason +
+       "Found missing adapter keys or keys without a place while loading the checkpoint: " +
        result.report() + ".");
 }
 
@@ -38,7 +56,56 @@ void set_run(PeftConfig& config, bool is_trainable, bool ephemeral_gpu_offload) 
   }
 }
 
+bool carries_adapters(const ModelTree& tree) {
+  const auto modules = tree.modules();
+  return std::any_of(modules.begin(), modules.end(), [](const ModuleEntry& module) {
+    const auto own = own_parameters(module);
+    return std::any_of(own.begin(), own.end(),
+                       [](const auto& entry) { return is_adapted(entry.second); });
+  });
+}
+
+void settle_revision(PeftConfig& config, const std::optional<std::string>& revision) {
+  std::optional<std::string>* named = config.shared().revision;
+  if (!revision || named == nullptr) return;
+  if (*named && **named != *revision) {
+    warn("peft config has already set base model revision to " + **named +
+         ", overwriting with revision " + *revision + ".");
+  }
+  *named = revision;
+}
+
+// Copies of modules take turns: which one is read has to be said.
+void check_choice(const Tuner& tuner, const std::vector<std::string>& adapters) {
+  if (!adapters.empty() || tuner.saved_modules().empty()) return;
+  throw ConfigError("set_adapter: modules_to_save of '" +
+                    tuner.saved_modules().front()->module().name +
+                    "': expected at least one adapter to set, got none. Use disable_adapter() to "
+                    "run the base.");
+}
+
+void name_base_model(const ModelTree& tree, PeftConfig& config) {
+  std::optional<std::string>* named = config.shared().base_model_name_or_path;
+  if (named == nullptr) return;
+  const auto* model = dynamic_cast<const LanguageModelImpl*>(tree.native_root().get());
+  std::optional<std::string> name;
+  if (model != nullptr && !model->name_or_path().empty()) name = model->name_or_path();
+  if (*named && *named != name) {
+    warn("The PEFT config's `base_model_name_or_path` was renamed from '" + **named + "' to '" +
+         name.value_or("None") +
+         "'. Please ensure that the correct base model is loaded when loading this checkpoint.");
+  }
+  *named = name;
+}
+
 }  // namespace
+
+void prepare_new_config(const ModelTree& tree, PeftConfig& config,
+                        const PeftModelOptions& options) {
+  name_base_model(tree, config);
+  const Method& method = find_method(config.peft_type());
+  if (method.warn_of_new) method.warn_of_new(config, options.low_cpu_mem_usage);
+}
 
 DisabledAdapters::DisabledAdapters(std::shared_ptr<Tuner> tuner)
     : tuner_(std::move(tuner)), was_enabled_(tuner_->enabled()) {
@@ -76,11 +143,18 @@ void PeftModel::start(ModelTree tree, std::string_view peft_type) {
 }
 
 PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options) {
+  if (carries_adapters(tree)) {
+    warn(
+        "You are trying to modify a model with PEFT for a second time. If you want to reload the "
+        "model with a different config, make sure to call `unload()` before.");
+  }
   start(std::move(tree), config.peft_type());
+  settle_revision(config, options.revision);
   warn_of_bad_name(options.adapter_name, tuner_->method());
   try {
     tuner_->inject(options.adapter_name, std::move(config),
-                   {.autocast_adapter_dtype = options.autocast_adapter_dtype});
+                   {.autocast_adapter_dtype = options.autocast_adapter_dtype,
+                    .low_cpu_mem_usage = options.low_cpu_mem_usage});
     tuner_->keep_injection();
   } catch (...) {
     release_base_model(tuner_->tree());
@@ -95,15 +169,20 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
       options.config ? *options.config : read_adapter_config(folder, options.source);
   set_run(config, options.is_trainable, options.ephemeral_gpu_offload);
   const StateDict tensors = read_adapter_weights(folder, options.source);
+  if (carries_adapters(tree)) {
+    warn(
+        "Already found adapters in the model. This will lead to having multiple adapters in the "
+        "model. Make sure to know what you are doing!");
+  }
   start(std::move(tree), config.peft_type());
-  warn_of_bad_name(options.adapter_name, tuner_->method());
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
                     .low_cpu_mem_usage = options.low_cpu_mem_usage});
-    warn_of_differences(tuner_->load_state(
+    const LoadResult result = tuner_->load_state(
         options.adapter_name, tensors,
-        {.strict = options.strict, .ignore_mismatched_sizes = options.ignore_mismatched_sizes}));
+        {.strict = options.strict, .ignore_mismatched_sizes = options.ignore_mismatched_sizes});
+    warn_of_differences(result, options.adapter_name, tuner_->method());
     tuner_->keep_injection();
   } catch (...) {
     tuner_->take_back_injection();
@@ -132,6 +211,9 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
   if (is_new) {
     set_run(*config, options.is_trainable, options.ephemeral_gpu_offload);
     warn_of_bad_name(adapter, tuner_->method());
+    if (tuner_->method().warn_of_loaded) {
+      tuner_->method().warn_of_loaded(*config, tuner_->configs());
+    }
     tuner_->inject(adapter, std::move(*config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
                     .low_cpu_mem_usage = options.low_cpu_mem_usage});
@@ -147,12 +229,13 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
     throw;
   }
   if (is_new && options.is_trainable) tuner_->set_requires_grad(adapter, true);
-  warn_of_differences(result);
+  warn_of_differences(result, adapter, tuner_->method());
   if (!options.is_trainable) eval();
   return result;
 }
 
 void PeftModel::set_adapter(const AdapterNames& adapters, bool inference_mode) {
+  check_choice(*tuner_, adapters.list());
   tuner_->set_active(adapters.list(), inference_mode);
 }
 
@@ -181,7 +264,7 @@ void PeftModel::save_pretrained(const std::filesystem::path& folder,
 
 StateDict PeftModel::state_dict(const std::string& adapter, SaveEmbeddingLayers embeddings) const {
   tuner_->verify();
-  return tuner_->state(adapter, state_options(*tuner_, adapter, embeddings));
+  return adapter_state(*tuner_, adapter, embeddings);
 }
 
 LoadResult PeftModel::load_state_dict(const StateDict& tensors, const std::string& adapter,

@@ -34,6 +34,10 @@ namespace peft {
 struct PeftModelOptions {
   std::string adapter_name = "default";
   bool autocast_adapter_dtype = true;  // adapters of a half-precision base are float32
+  std::optional<std::string> revision = std::nullopt;  // of the base model, for the config
+  /// The adapter has no values until they are loaded or, for EVA, made: the model cannot run
+  /// before.
+  bool low_cpu_mem_usage = false;
 };
 
 struct FromPretrainedOptions {
@@ -172,6 +176,8 @@ class PeftModel {
                           const LoadAdapterOptions& options = {});
 
   /// Activates one adapter, or several that are then added up in this order.
+  /// Throws: NotFoundError; ConfigError for several, or none, where a module has copies of which
+  /// one at a time is active (modules_to_save, trainable_token_indices).
   void set_adapter(const AdapterNames& adapters, bool inference_mode = false);
   void set_requires_grad(const std::string& adapter, bool requires_grad = true);
 
@@ -341,12 +347,19 @@ PeftModelFor<Holder> PeftModel::from_pretrained(Holder model, const std::filesys
   return PeftModelFor<Holder>(std::move(model), folder, options);
 }
 
-/// Puts a new adapter on a model and returns the model with it.
+/// What get_peft_model does with a config before it puts an adapter on a model: writes the base's
+/// name into it, with a warning where it had another one, and warns of what the method finds
+/// unwise.
+void prepare_new_config(const ModelTree& tree, PeftConfig& config, const PeftModelOptions& options);
+
+/// Puts a new adapter on a model and returns the model with it. The config names the model that it
+/// is put on from then on.
 /// Throws: ConfigError, NoMatchError, UnsupportedError; the model is then as it was.
 /// Source: get_peft_model in peft/mapping_func.py.
 template <typename Holder>
 PeftModelFor<Holder> get_peft_model(Holder model, PeftConfig config,
                                     const PeftModelOptions& options = {}) {
+  prepare_new_config(detail::model_tree(model), config, options);
   return PeftModelFor<Holder>(std::move(model), std::move(config), options);
 }
 

@@ -28,16 +28,32 @@ AdapterRows AdapterRows::select(const std::vector<int64_t>& rows) const {
   return selected;
 }
 
+namespace {
+
+at::Tensor index_of(const RowGroups::Group& group, const at::Tensor& like) {
+  return at::tensor(group.rows, at::kLong).to(like.device());
+}
+
+}  // namespace
+
+// Each layer makes its own when a batch begins, so nothing here calls libtorch.
 RowGroups::RowGroups(const AdapterRows& rows) : batch_(static_cast<int64_t>(rows.places.size())) {
-  for (size_t place = 0; place < rows.adapters.size(); ++place) {
-    Group group{.place = place, .rows = {}, .index = {}, .consecutive = true};
-    for (int64_t row = 0; row < batch_; ++row) {
-      if (rows.places[static_cast<size_t>(row)] == static_cast<int64_t>(place)) {
-        group.rows.push_back(row);
-      }
+  std::vector<Group> of_places(rows.adapters.size());
+  for (int64_t row = 0; row < batch_; ++row) {
+    const int64_t place = rows.places[static_cast<size_t>(row)];
+    if (place < 0) continue;
+    const auto which = static_cast<size_t>(place);
+    of_places[which].rows.push_back(row);
+    if (!runs_.empty() && runs_.back().place == which && runs_.back().last == row) {
+      ++runs_.back().last;
+    } else {
+      runs_.push_back({.place = which, .first = row, .last = row + 1});
     }
+  }
+  for (size_t place = 0; place < of_places.size(); ++place) {
+    Group& group = of_places[place];
     if (group.rows.empty()) continue;
-    group.index = at::tensor(group.rows, at::kLong);
+    group.place = place;
     group.consecutive =
         group.rows.back() - group.rows.front() + 1 == static_cast<int64_t>(group.rows.size());
     groups_.push_back(std::move(group));
@@ -61,22 +77,21 @@ at::Tensor RowGroups::take(const Group& group, const at::Tensor& x) const {
   if (group.consecutive) {
     return x.narrow(0, group.rows.front(), static_cast<int64_t>(group.rows.size()));
   }
-  return x.index_select(0, group.index.to(x.device()));
+  return x.index_select(0, index_of(group, x));
 }
 
 at::Tensor RowGroups::add(const Group& group, const at::Tensor& y, const at::Tensor& update) const {
-  const at::Tensor index = group.index.to(y.device());
-  if (at::GradMode::is_enabled()) return y.index_add(0, index, update);
+  if (at::GradMode::is_enabled()) return y.index_add(0, index_of(group, y), update);
   if (group.consecutive) {
     take(group, y).add_(update);
   } else {
-    y.index_add_(0, index, update);
+    y.index_add_(0, index_of(group, y), update);
   }
   return y;
 }
 
 at::Tensor RowGroups::put(const Group& group, const at::Tensor& y, const at::Tensor& values) const {
-  const at::Tensor index = group.index.to(y.device());
+  const at::Tensor index = index_of(group, y);
   if (at::GradMode::is_enabled()) return y.index_copy(0, index, values);
   y.index_copy_(0, index, values);
   return y;

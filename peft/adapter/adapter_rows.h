@@ -28,16 +28,23 @@ struct AdapterRows {
 class RowGroups {
  public:
   struct Group {
-    size_t place;               // of the adapter in AdapterRows::adapters
-    std::vector<int64_t> rows;  // rising
-    at::Tensor index;           // [G], the same
-    bool consecutive;           // the rows follow each other
+    size_t place = 0;                // of the adapter in AdapterRows::adapters
+    std::vector<int64_t> rows = {};  // rising
+    bool consecutive = true;         // the rows follow each other
   };
 
   /// Rows of the base are in no group.
   explicit RowGroups(const AdapterRows& rows);
 
+  /// Rows of one adapter that follow each other.
+  struct Run {
+    size_t place;         // of the adapter in AdapterRows::adapters
+    int64_t first, last;  // rows [first, last)
+  };
+
   int64_t batch() const { return batch_; }
+  /// In the order of the batch.
+  const std::vector<Run>& runs() const { return runs_; }
   const std::vector<Group>& groups() const { return groups_; }
 
   /// x with the batch in front: as it is, or [B, T, I] of a matrix [B T, I], in which the rows of
@@ -57,6 +64,7 @@ class RowGroups {
  private:
   int64_t batch_;
   std::vector<Group> groups_;
+  std::vector<Run> runs_;
 };
 
 }  // namespace peft

@@ -25,6 +25,7 @@ struct SharedFields {
   std::optional<std::string>* task_type = nullptr;
   Json* auto_mapping = nullptr;
   std::optional<std::string>* base_model_name_or_path = nullptr;
+  std::optional<std::string>* revision = nullptr;
   bool* inference_mode = nullptr;
   TargetModules* target_modules = nullptr;
   NamesOrPattern* exclude_modules = nullptr;
@@ -52,6 +53,7 @@ SharedFields shared_fields(Config& config) {
   PEFT_SHARED_FIELD(task_type)
   PEFT_SHARED_FIELD(auto_mapping)
   PEFT_SHARED_FIELD(base_model_name_or_path)
+  PEFT_SHARED_FIELD(revision)
   PEFT_SHARED_FIELD(inference_mode)
   PEFT_SHARED_FIELD(target_modules)
   PEFT_SHARED_FIELD(exclude_modules)

@@ -60,6 +60,20 @@ void warn_of_no_tied_rows(const SharedFields& fields, const ModelFacts& facts) {
       ". Name the same rows, or set ensure_weight_tying to false.");
 }
 
+// A module is adapted as a layer or parameter by parameter, by all adapters alike.
+void check_not_targeted(const Site& parameter, const std::vector<Attachment>& attachments) {
+  for (const Attachment& attachment : attachments) {
+    const Site& site = attachment.found.site;
+    if (site.by_parameter || attachment.beside || site.module_name != parameter.module_name) {
+      continue;
+    }
+    throw ConfigError(
+        "target_parameters: '" + parameter.full_name() +
+        "': its module is targeted by target_modules too: expected it in one of them, "
+        "got both. Leave it out of target_modules, or set target_modules = [].");
+  }
+}
+
 FoundSite token_site(const ModuleEntry& module) {
   std::vector<FoundSite> sites = sites_of(module);
   const SiteKind kind = sites.front().site.kind;
@@ -76,6 +90,8 @@ void Tuner::plan_parameters(Plan& plan, const std::vector<ModuleEntry>& modules,
   const auto* names = config.shared().target_parameters;
   if (names == nullptr || !*names || (*names)->empty()) return;
   for (FoundSite& found : parameter_sites(modules, **names)) {
+    check_not_targeted(found.site, attachments_);
+    check_not_targeted(found.site, plan.created);
     plan.targeted.push_back(found.site.full_name());
     const auto same = [&](const Attachment& attachment) {
       return attachment.found.site.by_parameter &&

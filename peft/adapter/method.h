@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "peft/adapter/config.h"
 #include "peft/adapter/site.h"
@@ -39,6 +40,15 @@ struct Method {
   /// Throws: ConfigError.
   void (*check_beside)(const PeftConfig& config, const std::string& other_name,
                        const PeftConfig& other) = nullptr;
+
+  /// Warns of what is unwise; null: nothing is. A new adapter, with values or without, whose state
+  /// is still to be made:
+  void (*warn_of_new)(const PeftConfig& config, bool low_cpu_mem_usage) = nullptr;
+  /// One that is loaded beside others:
+  void (*warn_of_loaded)(const PeftConfig& config,
+                         const std::vector<std::pair<std::string, PeftConfig>>& others) = nullptr;
+  /// What a file is about to hold:
+  void (*warn_of_state)(const std::string& adapter, const StateDict& state) = nullptr;
 
   /// Whether adapters can be folded into the base weights.
   bool can_merge = true;

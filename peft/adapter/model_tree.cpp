@@ -47,7 +47,7 @@ void walk(const torch::jit::Module& module, const std::string& name, Seen* seen,
 void collect(const torch::nn::Module& module, const std::string& name, Seen& modules, Seen& tensors,
              NamedTensors& found) {
   if (!modules.insert(&module).second) return;
-  for (const auto& parameter : module.named_parameters(false)) {
+  for (const auto& parameter : SlotModule::parameters_of(module)) {
     const at::Tensor& tensor = parameter.value();
     if (!tensor.defined() || !tensors.insert(tensor.unsafeGetTensorImpl()).second) continue;
     found.emplace_back(join_name(name, parameter.key()), tensor);
@@ -55,6 +55,25 @@ void collect(const torch::nn::Module& module, const std::string& name, Seen& mod
   for (const auto& child : module.named_children()) {
     collect(*child.value(), join_name(name, child.key()), modules, tensors, found);
   }
+}
+
+// What adapters register hangs in one place of the tree.
+void collect_of_adapters(const torch::nn::Module& slot, ModelTree::Parameters& found) {
+  for (const auto& parameter : SlotModule::parameters_of(slot)) {
+    found.adapters.push_back(parameter.value().unsafeGetTensorImpl());
+  }
+  for (const auto& child : slot.children()) collect_of_adapters(*child, found);
+}
+
+void collect(const torch::nn::Module& module, Seen& modules, ModelTree::Parameters& found) {
+  if (dynamic_cast<const SlotModule*>(&module) != nullptr) {
+    return collect_of_adapters(module, found);
+  }
+  if (!modules.insert(&module).second) return;
+  for (const auto& parameter : SlotModule::parameters_of(module)) {
+    if (parameter.value().defined()) found.base.push_back(parameter.value());
+  }
+  for (const auto& child : module.children()) collect(*child, modules, found);
 }
 
 }  // namespace
@@ -120,6 +139,18 @@ NamedTensors ModelTree::parameters() const {
     }
   }
   collect(*home_root_, "", modules, tensors, found);
+  return found;
+}
+
+ModelTree::Parameters ModelTree::registered_parameters() const {
+  Parameters found;
+  if (script_) {
+    for (const ModuleEntry& entry : modules()) {
+      for (const auto& [name, tensor] : own_parameters(entry)) found.base.push_back(tensor);
+    }
+  }
+  Seen seen;
+  collect(*home_root_, seen, found);
   return found;
 }
 

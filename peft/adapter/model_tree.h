@@ -51,6 +51,13 @@ class ModelTree {
   /// Every parameter of the model and of its adapters, in the order of the tree, each tensor once.
   NamedTensors parameters() const;
 
+  /// The same without names, and a tensor as often as it is registered.
+  struct Parameters {
+    std::vector<at::Tensor> base;
+    std::vector<const c10::TensorImpl*> adapters;  // for as long as the tree stays as it is
+  };
+  Parameters registered_parameters() const;
+
   /// Training or evaluation mode for the model and its adapters.
   void train(bool on) const;
 

@@ -29,6 +29,12 @@ void SlotModule::erase_parameter(const std::string& name) {
   if (parameters_.contains(name)) parameters_.erase(name);
 }
 
+// They are protected; a pointer to member formed in a child may reach them.
+const torch::OrderedDict<std::string, at::Tensor>& SlotModule::parameters_of(
+    const torch::nn::Module& module) {
+  return module.*(&SlotModule::parameters_);
+}
+
 std::shared_ptr<SlotModule> AdapterSlots::slot(const std::string& name) {
   for (const auto& [known, module] : slots_) {
     if (known == name) return module;
@@ -207,6 +213,13 @@ std::vector<SlotTensor> AdapterSlots::tensors(const std::string& adapter) const 
                      entry.tensor, entry.is_buffer});
   }
   return found;
+}
+
+void AdapterSlots::each_parameter(
+    const std::function<void(const std::string&, const at::Tensor&)>& visit) const {
+  for (const Entry& entry : entries_) {
+    if (!entry.is_buffer) visit(entry.adapter, entry.tensor);
+  }
 }
 
 bool AdapterSlots::requires_grad(const std::string& adapter) const {

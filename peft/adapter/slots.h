@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 #include <torch/nn/module.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +18,10 @@ class SlotModule : public torch::nn::Module {
   /// Registers or replaces a parameter or buffer.
   void put(const std::string& name, const at::Tensor& tensor, bool is_buffer = false);
   void erase_parameter(const std::string& name);
+  /// The parameters that a module of any class registers itself, without the copies that
+  /// named_parameters() makes.
+  static const torch::OrderedDict<std::string, at::Tensor>& parameters_of(
+      const torch::nn::Module& module);
 };
 
 /// How a tensor is called in a file: by slot and name, or by the slot alone.
@@ -69,6 +74,10 @@ class AdapterSlots {
   void attach(const std::shared_ptr<torch::nn::Module>& home);
 
   std::vector<SlotTensor> tensors(const std::string& adapter) const;
+  /// Calls `visit` for every parameter of every adapter: for walks over many layers, which need no
+  /// names. What one adapter has is mostly, but not always, visited together.
+  void each_parameter(
+      const std::function<void(const std::string& adapter, const at::Tensor& tensor)>& visit) const;
   /// True where a parameter of the adapter requires a gradient.
   bool requires_grad(const std::string& adapter) const;
   /// Keeps what an adapter has in one slot from learning, whatever is asked for later.

@@ -142,6 +142,12 @@ bool carries(const at::Tensor& parameter, const Replacement& replacement) {
   return has_entry(parameter, is_replacement(replacement));
 }
 
+bool is_adapted(const at::Tensor& weight) {
+  if (!is_tagged(weight)) return false;
+  const TagState* state = dispatch::find(dispatch::whole_of(weight));
+  return state && dispatch::any(*state->entries);
+}
+
 at::Tensor base(const at::Tensor& weight) {
   return is_tagged(weight) ? dispatch::plain(weight) : weight;
 }

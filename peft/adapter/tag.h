@@ -51,6 +51,10 @@ void mark_as_adapter_parameter(const at::Tensor& parameter);
 bool carries(const at::Tensor& weight, const AdapterLayer& layer);
 bool carries(const at::Tensor& parameter, const Replacement& replacement);
 
+/// True where an adapter or a replacement rides on the weight. An offloaded weight is tagged, and
+/// need not be adapted.
+bool is_adapted(const at::Tensor& weight);
+
 /// The base weight itself: the same bytes and gradient edge, without a tag.
 at::Tensor base(const at::Tensor& weight);
 

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "peft/tensor/block_product_internal.h"
@@ -34,7 +35,6 @@ kernels::BlockProductTask<T> task_of(const BlockProduct& p, const at::Tensor& ou
   task.x = pointer(p.x);
   task.weight = pointer(p.weight);
   task.low = pointer(p.low);
-  task.factor = pointer(p.factor);
   task.bias = pointer(p.bias);
   task.out = static_cast<T*>(out.mutable_data_ptr());
   task.x_stride = p.x.stride(0);
@@ -42,14 +42,25 @@ kernels::BlockProductTask<T> task_of(const BlockProduct& p, const at::Tensor& ou
   task.out_stride = out.stride(0);
   task.inner = p.x.size(1);
   task.columns = out.size(1);
-  if (p.low.defined()) {
-    task.low_stride = p.low.stride(0);
-    task.factor_stride = p.factor.stride(0);
-    task.rank = p.low.size(1);
-  }
+  if (p.low.defined()) task.low_stride = p.low.stride(0);
   task.transposed = p.transposed;
   task.scale = static_cast<float>(p.scale);
   return task;
+}
+
+template <typename T>
+std::vector<kernels::RowUpdate<T>> updates_of(const BlockProduct& p) {
+  std::vector<kernels::RowUpdate<T>> updates;
+  const auto add = [&](int64_t first, int64_t last, const at::Tensor& factor) {
+    updates.push_back({.first_row = first,
+                       .last_row = last,
+                       .factor = static_cast<const T*>(factor.const_data_ptr()),
+                       .factor_stride = factor.stride(0),
+                       .rank = factor.size(p.transposed ? 1 : 0)});
+  };
+  if (p.low.defined() && p.row_factors.empty()) add(0, p.x.size(0), p.factor);
+  for (const RowFactor& own : p.row_factors) add(own.first, own.last, own.factor);
+  return updates;
 }
 
 // How many tasks the rows are cut into. Each packs the weight for itself, so the columns are shared
@@ -62,7 +73,9 @@ int64_t count_row_tasks(int64_t rows, int64_t panels, int64_t threads) {
 template <typename T>
 void run_few_rows(const BlockProduct& p, const at::Tensor& out) {
   constexpr int64_t kNumbersATask = 1 << 14;
-  const auto whole = task_of<T>(p, out);
+  const auto updates = updates_of<T>(p);
+  auto whole = task_of<T>(p, out);
+  whole.updates = updates;
   const auto grain = std::max<int64_t>(1, kNumbersATask / (whole.inner * p.x.size(0)));
   at::parallel_for(0, whole.columns, grain, [&](int64_t begin, int64_t end) {
     auto task = whole;
@@ -76,7 +89,9 @@ void run_few_rows(const BlockProduct& p, const at::Tensor& out) {
 template <typename T>
 void run(const BlockProduct& p, const at::Tensor& out) {
   if (p.x.size(0) < kFewestRows) return run_few_rows<T>(p, out);
-  const auto whole = task_of<T>(p, out);
+  const auto updates = updates_of<T>(p);
+  auto whole = task_of<T>(p, out);
+  whole.updates = updates;
   const auto rows = p.x.size(0);
   const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
   const auto panels = divide_up(whole.columns, kernels::kPanel);
@@ -99,6 +114,47 @@ void run(const BlockProduct& p, const at::Tensor& out) {
   });
 }
 
+template <typename T>
+std::vector<kernels::BlockProductTask<T>> tasks_of(const at::Tensor& x,
+                                                   const std::vector<RowProduct>& products,
+                                                   const at::Tensor& out) {
+  constexpr int64_t kMostRowsATask = 256;
+  std::vector<kernels::BlockProductTask<T>> tasks;
+  for (const RowProduct& own : products) {
+    auto task =
+        task_of<T>({.x = x, .weight = own.weight, .transposed = true, .scale = own.scale}, out);
+    task.columns = task.last_column = own.weight.size(0);
+    for (auto first = own.first; first < own.last; first += kMostRowsATask) {
+      task.first_row = first;
+      task.last_row = std::min(own.last, first + kMostRowsATask);
+      tasks.push_back(task);
+    }
+  }
+  return tasks;
+}
+
+template <typename T>
+void run_rows(const at::Tensor& x, const std::vector<RowProduct>& products, const at::Tensor& out) {
+  const auto tasks = tasks_of<T>(x, products, out);
+  at::parallel_for(0, static_cast<int64_t>(tasks.size()), 1, [&](int64_t begin, int64_t end) {
+    for (auto i = begin; i < end; ++i) kernels::block_product(tasks[static_cast<size_t>(i)]);
+  });
+}
+
+bool serves_update(const BlockProduct& p, bool paired) {
+  if (!p.low.defined()) return true;
+  const auto dtype = p.x.scalar_type();
+  const auto serves_factor = [&](const at::Tensor& factor) {
+    const int64_t rank = factor.dim() == 2 ? factor.size(p.transposed ? 1 : 0) : 0;
+    return plain(factor, dtype, 2) && (!paired || (dense_even(factor) && rank % 2 == 0));
+  };
+  if (!plain(p.low, dtype, 2)) return false;
+  if (p.row_factors.empty()) return serves_factor(p.factor);
+  return p.x.size(0) >= kFewestRows &&
+         std::all_of(p.row_factors.begin(), p.row_factors.end(),
+                     [&](const RowFactor& own) { return serves_factor(own.factor); });
+}
+
 }  // namespace
 
 bool serves_block_product(const BlockProduct& p) {
@@ -106,13 +162,14 @@ bool serves_block_product(const BlockProduct& p) {
   if (dtype != at::kFloat && dtype != at::kBFloat16) return false;
   if (!plain(p.x, dtype, 2) || !plain(p.weight, dtype, 2)) return false;
   if (p.bias.defined() && !plain(p.bias, dtype, 1)) return false;
-  if (p.low.defined() && (!plain(p.low, dtype, 2) || !plain(p.factor, dtype, 2))) return false;
   if (p.weight.numel() == 0 || p.x.numel() == 0) return false;
-  if (p.x.size(0) < kFewestRows) return p.transposed;
+  const bool few = p.x.size(0) < kFewestRows;
+  // Many rows of bfloat16 are multiplied in pairs.
+  const bool paired = dtype == at::kBFloat16 && !few;
+  if (!serves_update(p, paired)) return false;
+  if (few) return p.transposed;
   if (product_dtype(dtype, p.x.size(0)) != dtype) return false;
-  if (dtype == at::kFloat) return true;
-  const bool even_update = !p.low.defined() || (dense_even(p.factor) && p.low.size(1) % 2 == 0);
-  return p.x.size(1) % 2 == 0 && dense_even(p.weight) && even_update;
+  return !paired || (p.x.size(1) % 2 == 0 && dense_even(p.weight));
 }
 
 void block_product(const BlockProduct& product, const at::Tensor& out) {
@@ -127,7 +184,12 @@ at::Tensor libtorch_product(const BlockProduct& p) {
   const auto turned = [&](const at::Tensor& x) { return p.transposed ? x.t() : x; };
   const bool offset = p.bias.defined() && p.scale == 1.0;
   auto out = offset ? at::addmm(p.bias, p.x, turned(p.weight)) : at::mm(p.x, turned(p.weight));
-  if (p.low.defined()) out.addmm_(p.low, turned(p.factor));
+  if (p.low.defined() && p.row_factors.empty()) out.addmm_(p.low, turned(p.factor));
+  for (const RowFactor& own : p.row_factors) {
+    const at::Tensor factor = turned(own.factor);  // [R, M]
+    const at::Tensor low = p.low.slice(0, own.first, own.last).narrow(1, 0, factor.size(0));
+    out.slice(0, own.first, own.last).addmm_(low, factor);
+  }
   if (p.scale != 1.0) out.mul_(p.scale);
   return p.bias.defined() && !offset ? out.add_(p.bias) : out;
 }
@@ -137,6 +199,20 @@ at::Tensor frozen_product(const BlockProduct& p) {
   auto out = at::empty({p.x.size(0), p.weight.size(p.transposed ? 0 : 1)}, p.x.options());
   block_product(p, out);
   return out;
+}
+
+void row_products(const at::Tensor& x, const std::vector<RowProduct>& products,
+                  const at::Tensor& out) {
+  const bool served = std::all_of(products.begin(), products.end(), [&](const RowProduct& own) {
+    const BlockProduct alike{.x = x, .weight = own.weight, .transposed = true};
+    return x.size(0) >= kFewestRows && serves_block_product(alike);
+  });
+  if (served && x.scalar_type() == at::kFloat) return run_rows<float>(x, products, out);
+  if (served) return run_rows<kernels::Bfloat16>(x, products, out);
+  for (const RowProduct& own : products) {
+    const at::Tensor product = at::mm(x.slice(0, own.first, own.last), own.weight.t());
+    out.slice(0, own.first, own.last).narrow(1, 0, own.weight.size(0)).copy_(product * own.scale);
+  }
 }
 
 }  // namespace peft

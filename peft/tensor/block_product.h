@@ -2,7 +2,15 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <vector>
+
 namespace peft {
+
+/// The factor of rows that follow each other.
+struct RowFactor {
+  int64_t first = 0, last = 0;  // rows [first, last)
+  at::Tensor factor;            // as BlockProduct::factor
+};
 
 /// A product with a frozen weight and, in the same pass over the result, an update of low rank:
 /// out = scale · (x W + low F) + bias. Legend: N rows, K and M width of input and output, R rank.
@@ -14,6 +22,9 @@ struct BlockProduct {
   at::Tensor factor = {};   // [R, M], or [M, R] where `transposed`
   at::Tensor bias = {};     // [M]; undefined: none
   double scale = 1.0;
+  /// In the place of `factor`: factors by rows, rising. Each reads the first columns of `low`, as
+  /// many as its rank; rows without one get no update.
+  std::vector<RowFactor> row_factors = {};
 };
 
 /// True where block_product serves these tensors: plain matrices on the CPU, all of float32 or,
@@ -31,5 +42,17 @@ at::Tensor libtorch_product(const BlockProduct& product);
 /// The same into a new tensor, by libtorch's own products where block_product does not serve. Call
 /// it without gradients.
 at::Tensor frozen_product(const BlockProduct& product);
+
+/// Rows that follow each other, with a weight of their own.
+struct RowProduct {
+  int64_t first = 0, last = 0;  // rows [first, last)
+  at::Tensor weight;            // [R, K]
+  double scale = 1.0;
+};
+
+/// The products scale · x Wᵀ of these rows. Call it without gradients.
+///   x [N, K], out [N, at least R] in the dtype of x: the first R columns of the rows are written
+void row_products(const at::Tensor& x, const std::vector<RowProduct>& products,
+                  const at::Tensor& out);
 
 }  // namespace peft

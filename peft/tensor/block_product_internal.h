@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "peft/tensor/bfloat16_bits.h"
 
@@ -10,13 +11,22 @@ namespace peft::kernels {
 /// usual widths of models are even multiples of it.
 constexpr int64_t kPanel = 48;
 
+/// An update of low rank for rows that follow each other.
+template <typename T>
+struct RowUpdate {
+  int64_t first_row = 0, last_row = 0;
+  const T* factor = nullptr;
+  int64_t factor_stride = 0, rank = 0;
+};
+
 /// A rectangle of a BlockProduct's result, for one thread. Strides count numbers between rows.
 template <typename T>
 struct BlockProductTask {
-  const T *x = nullptr, *weight = nullptr, *low = nullptr, *factor = nullptr, *bias = nullptr;
+  const T *x = nullptr, *weight = nullptr, *low = nullptr, *bias = nullptr;
   T* out = nullptr;
-  int64_t x_stride = 0, weight_stride = 0, low_stride = 0, factor_stride = 0, out_stride = 0;
-  int64_t inner = 0, columns = 0, rank = 0;  // K, M, R; rank 0: no update
+  int64_t x_stride = 0, weight_stride = 0, low_stride = 0, out_stride = 0;
+  int64_t inner = 0, columns = 0;              // K, M
+  std::span<const RowUpdate<T>> updates = {};  // in the order of their rows; others get none
   int64_t first_row = 0, last_row = 0, first_column = 0, last_column = 0;
   bool transposed = false;
   float scale = 1;
@@ -25,7 +35,8 @@ void block_product(const BlockProductTask<float>& task);
 void block_product(const BlockProductTask<Bfloat16>& task);
 
 /// The same for so few rows that reading the weight is all the work: nothing is packed, and
-/// bfloat16 needs no instructions of its own. Transposed products only.
+/// bfloat16 needs no instructions of its own. Transposed products with one update for all rows, or
+/// none.
 void few_rows_product(const BlockProductTask<float>& task);
 void few_rows_product(const BlockProductTask<Bfloat16>& task);
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <vector>
 
@@ -77,12 +79,14 @@ PEFT_INLINE float dot(const T* __restrict a, const T* __restrict b, int64_t coun
 
 template <typename T>
 PEFT_INLINE void dot_products(const BlockProductTask<T>& t) {
+  const RowUpdate<T>* update = t.updates.empty() ? nullptr : t.updates.data();
   for (auto column = t.first_column; column < t.last_column; ++column) {
     const T* weight = t.weight + column * t.weight_stride;
     for (auto row = t.first_row; row < t.last_row; ++row) {
       float sum = dot(t.x + row * t.x_stride, weight, t.inner);
-      if (t.rank > 0) {
-        sum += dot(t.low + row * t.low_stride, t.factor + column * t.factor_stride, t.rank);
+      if (update != nullptr) {
+        sum += dot(t.low + row * t.low_stride, update->factor + column * update->factor_stride,
+                   update->rank);
       }
       sum *= t.scale;
       if (t.bias != nullptr) sum += load(t.bias[column]);
@@ -92,19 +96,26 @@ PEFT_INLINE void dot_products(const BlockProductTask<T>& t) {
 }
 
 template <typename T>
+int64_t highest_rank(const BlockProductTask<T>& task) {
+  int64_t rank = 0;
+  for (const RowUpdate<T>& update : task.updates) rank = std::max(rank, update.rank);
+  return rank;
+}
+
+template <typename T>
 class PanelProduct {
  public:
   explicit PanelProduct(const BlockProductTask<T>& task)
       : t_(task),
         panel_(static_cast<size_t>(std::min(task.inner, kInner) * kPanel)),
-        factor_(static_cast<size_t>(task.rank * kPanel)),
+        factor_(static_cast<size_t>(highest_rank(task) * kPanel)),
         sums_(static_cast<size_t>((task.last_row - task.first_row + kRows) * kPanel)) {}
 
   void run() {
     for (auto column = t_.first_column; column < t_.last_column; column += kPanel) {
       column_ = column;
       columns_ = std::min(kPanel, t_.last_column - column);
-      if (t_.rank > 0) pack(t_.factor, t_.factor_stride, 0, t_.rank, factor_.data());
+      packed_ = nullptr;
       for (int64_t inner = 0; inner < t_.inner; inner += kInner) {
         const auto depth = std::min(kInner, t_.inner - inner);
         pack(t_.weight, t_.weight_stride, inner, depth, panel_.data());
@@ -132,11 +143,10 @@ class PanelProduct {
       multiply_tile({block.rows, columns_, depth, block.stride, columns_, columns_, inner > 0},
                     block.data, panel_.data(), sums);
       if (inner + depth < t_.inner) continue;
-      if (t_.rank > 0) {
-        const auto low =
-            row_block(t_.low + row * t_.low_stride, t_.low_stride, rows, t_.rank, scratch_);
-        multiply_tile({low.rows, columns_, t_.rank, low.stride, columns_, columns_, true}, low.data,
-                      factor_.data(), sums);
+      for (const RowUpdate<T>& update : t_.updates) {
+        const auto first = std::max(row, update.first_row);
+        const auto last = std::min(row + rows, update.last_row);
+        if (first < last) add_update(update, first, last, sums + (first - row) * columns_);
       }
       store_tile(TileStore<T>{.sums = sums,
                               .bias = t_.bias == nullptr ? nullptr : t_.bias + column_,
@@ -148,8 +158,33 @@ class PanelProduct {
     }
   }
 
+  // To the sums of rows `first` to `last`. What fills a block up must not touch the sums of rows
+  // below it: zeros times an adapter that is broken are not zeros.
+  void add_update(const RowUpdate<T>& update, int64_t first, int64_t last, float* sums) {
+    if (packed_ != &update) {
+      pack(update.factor, update.factor_stride, 0, update.rank, factor_.data());
+    }
+    packed_ = &update;
+    const auto rows = last - first;
+    const auto whole = last == t_.last_row ? rows : rows / kStep * kStep;
+    if (whole > 0) add_low(update.rank, first, whole, true, sums);
+    if (whole == rows) return;
+    add_low(update.rank, first + whole, rows - whole, false, rest_.data());
+    for (auto i = whole * columns_; i < rows * columns_; ++i) {
+      sums[i] += rest_[static_cast<size_t>(i - whole * columns_)];
+    }
+  }
+
+  void add_low(int64_t rank, int64_t first, int64_t rows, bool add, float* sums) {
+    const auto low = row_block(t_.low + first * t_.low_stride, t_.low_stride, rows, rank, scratch_);
+    multiply_tile({low.rows, columns_, rank, low.stride, columns_, columns_, add}, low.data,
+                  factor_.data(), sums);
+  }
+
   const BlockProductTask<T>& t_;
   std::vector<T> panel_, factor_, scratch_;
+  const RowUpdate<T>* packed_ = nullptr;  // whose factor factor_ holds
+  std::array<float, static_cast<size_t>(kStep* kPanel)> rest_;
   std::vector<float> sums_;
   int64_t column_ = 0, columns_ = 0;
 };

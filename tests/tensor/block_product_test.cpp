@@ -3,6 +3,10 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
 #include "peft/tensor/product_dtype.h"
 
 namespace peft {
@@ -69,6 +73,79 @@ TEST(BlockProduct, RoundsBfloat16OnlyOnce) {
     expect_equal(at::kBFloat16, 1.0 / 256);
   } else {
     EXPECT_FALSE(serves_block_product(make({40, 8, 6, 0, true, false}, at::kBFloat16)));
+  }
+}
+
+struct Rows {
+  int64_t first, last, rank;
+};
+
+// Bounds inside a tile, on its edge and across several; rows without an update between them.
+void expect_own_factors(const std::vector<Rows>& rows, bool transposed, at::ScalarType dtype,
+                        double tolerance) {
+  const int64_t count = 203, inner = 1030, columns = 98, highest = 8;
+  BlockProduct p = make({count, inner, columns, 0, transposed, true}, dtype);
+  p.low = numbers({count, highest}, dtype);
+  at::Tensor wanted = in_double({.x = p.x, .weight = p.weight, .transposed = transposed});
+  for (const Rows& own : rows) {
+    const at::Tensor factor =
+        transposed ? numbers({columns, own.rank}, dtype) : numbers({own.rank, columns}, dtype);
+    p.row_factors.push_back({own.first, own.last, factor});
+    const at::Tensor low = p.low.slice(0, own.first, own.last).narrow(1, 0, own.rank);
+    wanted.slice(0, own.first, own.last)
+        .add_(low.to(at::kDouble).mm((transposed ? factor.t() : factor).to(at::kDouble)));
+  }
+  wanted = wanted + p.bias.to(at::kDouble);
+  ASSERT_TRUE(serves_block_product(p));
+  EXPECT_LT(error(frozen_product(p), wanted), tolerance);
+  EXPECT_LT(error(libtorch_product(p), wanted), std::max(tolerance, 2e-6));
+}
+
+TEST(BlockProduct, RowsHaveFactorsOfTheirOwn) {
+  torch::manual_seed(4);
+  for (const bool transposed : {true, false}) {
+    expect_own_factors({{0, 203, 8}}, transposed, at::kFloat, 2e-6);
+    expect_own_factors({{0, 64, 8}, {64, 128, 4}}, transposed, at::kFloat, 2e-6);
+    expect_own_factors({{3, 5, 2}, {5, 63, 8}, {70, 201, 6}, {202, 203, 4}}, transposed, at::kFloat,
+                       2e-6);
+    if (!multiplies_bfloat16_fast()) continue;
+    expect_own_factors({{3, 5, 2}, {5, 63, 8}, {70, 201, 6}}, transposed, at::kBFloat16, 1.0 / 64);
+  }
+}
+
+// Zeros that fill a block up, times infinity, would spoil the rows of a neighbour.
+TEST(BlockProduct, ABrokenFactorStaysInItsRows) {
+  torch::manual_seed(5);
+  BlockProduct p = make({128, 32, 50, 0, true, false}, at::kFloat);
+  p.low = at::randn({128, 4});
+  const at::Tensor broken = at::full({50, 4}, INFINITY);
+  p.row_factors = {{0, 13, at::randn({50, 4})}, {13, 61, broken}, {61, 128, at::randn({50, 4})}};
+  const at::Tensor finite = frozen_product(p).isfinite();
+  EXPECT_TRUE(finite.slice(0, 0, 13).all().item<bool>());
+  EXPECT_FALSE(finite.slice(0, 13, 61).any().item<bool>());
+  EXPECT_TRUE(finite.slice(0, 61, 128).all().item<bool>());
+}
+
+TEST(BlockProduct, RowsAreMultipliedWithWeightsOfTheirOwn) {
+  torch::manual_seed(6);
+  for (const auto dtype : {at::kFloat, at::kDouble}) {
+    const at::Tensor x = numbers({700, 66}, dtype);
+    const std::vector<RowProduct> products = {{2, 603, numbers({8, 66}, dtype), 0.5},
+                                              {603, 650, numbers({4, 66}, dtype)}};
+    const at::Tensor out = at::full({700, 8}, 7.0, x.options());
+    row_products(x, products, out);
+    for (const RowProduct& own : products) {
+      const BlockProduct alike{.x = x.slice(0, own.first, own.last),
+                               .weight = own.weight,
+                               .transposed = true,
+                               .scale = own.scale};
+      EXPECT_LT(error(out.slice(0, own.first, own.last).narrow(1, 0, own.weight.size(0)),
+                      in_double(alike)),
+                2e-6);
+    }
+    EXPECT_TRUE(out.slice(0, 0, 2).eq(7).all().item<bool>());
+    EXPECT_TRUE(out.slice(0, 650, 700).eq(7).all().item<bool>());
+    EXPECT_TRUE(out.slice(0, 603, 650).narrow(1, 4, 4).eq(7).all().item<bool>());
   }
 }
 

@@ -5,6 +5,7 @@
 #include "peft/methods/lora/init/convert.h"
 #include "peft/methods/lora/layer.h"
 #include "peft/methods/lora/targets.h"
+#include "peft/methods/lora/warnings.h"
 
 namespace peft::lora {
 
@@ -38,6 +39,9 @@ const Method kMethod{
     .default_targets = default_targets,
     .subtract_initial = subtract_initial,
     .check_beside = check_kasa_beside,
+    .warn_of_new = warn_of_new,
+    .warn_of_loaded = warn_of_loaded,
+    .warn_of_state = warn_of_state,
     .can_merge = true,
 };
 

@@ -124,28 +124,30 @@ Tensor MixedRows::all_at_once(const Tensor& x, const Tensor& weight,
                          .bias = bias && bias->defined() ? bias->to(dtype) : Tensor()});
 }
 
+// The product of the base with each row's own update, in one pass over the result.
 Tensor MixedRows::one_by_one(const Tensor& x, const Tensor& weight,
                              const std::optional<Tensor>& bias, at::ScalarType dtype) const {
-  const Tensor batch = groups_.batched(x, parameter_name_).to(dtype).contiguous();  // [B, ..., I]
-  const int64_t features = batch.size(-1);
-  const Tensor y = frozen_product({.x = batch.view({-1, features}),
-                                   .weight = weight.to(dtype),
-                                   .transposed = true,
-                                   .bias = bias && bias->defined() ? bias->to(dtype) : Tensor()});
-  const Tensor by_row = y.view({groups_.batch(), -1, y.size(1)});
-  each_group([&](const LoraAdapter& adapter, const RowGroups::Group& group) {
-    const Tensor rows = groups_.take(group, batch).reshape({-1, features});
-    const Tensor low = frozen_product(
-        {.x = rows, .weight = adapter.a.to(dtype), .transposed = true, .scale = adapter.scaling});
-    if (group.consecutive) {
-      groups_.take(group, by_row).view({-1, y.size(1)}).addmm_(low, adapter.b.to(dtype).t());
-      return;
-    }
-    const Tensor update = at::mm(low, adapter.b.to(dtype).t());
-    groups_.add(group, by_row,
-                update.view({static_cast<int64_t>(group.rows.size()), -1, y.size(1)}));
-  });
-  return y;
+  const Tensor matrix = x.reshape({-1, x.size(-1)}).to(dtype);  // [B T, I]
+  const int64_t length = matrix.size(0) / groups_.batch();
+  BlockProduct product{.x = matrix,
+                       .weight = weight.to(dtype),
+                       .transposed = true,
+                       .bias = bias && bias->defined() ? bias->to(dtype) : Tensor()};
+  std::vector<RowProduct> first;
+  int64_t rank = 0;
+  for (const RowGroups::Run& run : groups_.runs()) {
+    const LoraAdapter* adapter = adapters_[run.place];
+    if (adapter == nullptr) continue;
+    const int64_t begin = run.first * length, end = run.last * length;
+    first.push_back({begin, end, adapter->a.to(dtype), adapter->scaling});
+    product.row_factors.push_back({begin, end, adapter->b.to(dtype)});
+    rank = std::max(rank, adapter->a.size(0));
+  }
+  if (!first.empty()) {
+    product.low = at::empty({matrix.size(0), rank}, matrix.options());
+    row_products(matrix, first, product.low);
+  }
+  return frozen_product(product);
 }
 
 // The general road: plain operators that autograd and autocast know.

@@ -14,9 +14,9 @@
 
 namespace peft::lora {
 
-/// LoRA at one site where each row of a batch has its own adapter. The base's product is made once;
-/// many rows then get their updates adapter by adapter, few rows all at once, from the factors of
-/// all adapters side by side.
+/// LoRA at one site where each row of a batch has its own adapter. The base's product is made once,
+/// and each row's update is added while its part of the result is in the cache; few rows get theirs
+/// all at once, from the factors of all adapters side by side.
 ///
 /// Legend: B rows of the batch, R the ranks of all adapters together.
 /// Source: LoraLayer._mixed_batch_forward in peft/tuners/lora/layer.py.

@@ -82,8 +82,11 @@ void initialise_site(Attachment& attachment, const std::string& adapter, const L
     if (now != config.r) ranks.rank_pattern.emplace_back(name, now);
     if (!(alpha == config.lora_alpha)) ranks.alpha_pattern.emplace_back(name, alpha);
   };
+  // With low_cpu_mem_usage an adapter has no memory before.
+  const bool empty = attachment.layer->slots().tensors(adapter).front().tensor.is_meta();
   if (given == nullptr) {
     // Layers that EVA does not serve keep their beginning, which is that of `true`.
+    if (empty) resize(attachment, adapter, config, rank, alpha);
     if (!own) return;
     ranks.plain.push_back(name);
     return note(rank);
@@ -98,7 +101,7 @@ void initialise_site(Attachment& attachment, const std::string& adapter, const L
     alpha = Number(static_cast<double>(alpha) *
                    (static_cast<double>(dealt) / static_cast<double>(rank)));
   }
-  if (dealt != rank) resize(attachment, adapter, config, dealt, alpha);
+  if (dealt != rank || empty) resize(attachment, adapter, config, dealt, alpha);
   write_a(*attachment.layer, adapter, given->components);
   ranks.targets.push_back(name);
   note(dealt);
