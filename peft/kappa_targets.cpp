@@ -54,9 +54,8 @@ NamedTensors linear_weights(const ModelTree& tree) {
 NamedTensors expert_stacks(const ModelTree& tree, const std::vector<std::string>& suffixes) {
   NamedTensors stacks;
   for (const auto& [name, tensor] : tree.parameters()) {
-    const bool named = std::any_of(suffixes.begin(), suffixes.end(), [&name = name](const auto& end) {
-      return name.ends_with(end);
-    });
+    const bool named = std::any_of(suffixes.begin(), suffixes.end(),
+                                   [&name = name](const auto& end) { return name.ends_with(end); });
     if (named && tensor.dim() == 3) stacks.emplace_back(name, tensor);
   }
   return stacks;
@@ -81,7 +80,8 @@ size_t count_of(const KappaChoice& choice, size_t all) {
     throw ConfigError("top_p: expected a number of at least 0, got " +
                       std::to_string(*choice.top_p) + ".");
   }
-  return wanted >= static_cast<double>(all) ? all : std::max<size_t>(1, static_cast<size_t>(wanted));
+  return wanted >= static_cast<double>(all) ? all
+                                            : std::max<size_t>(1, static_cast<size_t>(wanted));
 }
 
 std::vector<std::string> best_of(KappaList list, const KappaChoice& choice) {

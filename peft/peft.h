@@ -8,6 +8,7 @@
 #include "peft/base/warnings.h"
 #include "peft/functional.h"
 #include "peft/methods/lora/config.h"
+#include "peft/peft_mixed_model.h"
 #include "peft/peft_model.h"
 #include "peft/peft_model_for_causal_lm.h"
 #include "peft/tensor/module_kind.h"

@@ -14,7 +14,8 @@
 namespace peft {
 namespace {
 
-void warn_of_bad_name(const std::string& adapter, const Method& method) {
+void warn_of_bad_name(const std::string& adapter, const PeftConfig& config) {
+  const Method& method = find_method(config.peft_type());
   if (adapter.empty() || method.key_prefix.find(adapter) == std::string_view::npos) return;
   warn("Adapter name '" + adapter + "' should not be contained in the prefix '" +
        std::string(method.key_prefix) +
@@ -57,16 +58,18 @@ CallScope::~CallScope() {
   if (restore_optimize_) torch::jit::setGraphExecutorOptimize(true);
 }
 
-void PeftModel::start(ModelTree tree, std::string_view peft_type) {
+void PeftModel::start(ModelTree tree, std::string_view peft_type, bool is_mixed) {
   peft_type_ = std::string(peft_type);
   const Method& method = find_method(peft_type);
   ModelFacts facts = prepare_base_model(tree);
-  tuner_ = std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
+  tuner_ = is_mixed ? std::make_shared<Tuner>(std::move(tree), std::move(facts), mixable_methods())
+                    : std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
 }
 
-PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options) {
-  start(std::move(tree), config.peft_type());
-  warn_of_bad_name(options.adapter_name, tuner_->method());
+PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options,
+                     bool is_mixed) {
+  start(std::move(tree), config.peft_type(), is_mixed);
+  warn_of_bad_name(options.adapter_name, config);
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype});
@@ -78,14 +81,14 @@ PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& 
 }
 
 PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder,
-                     const FromPretrainedOptions& options) {
+                     const FromPretrainedOptions& options, bool is_mixed) {
   const std::filesystem::path folder = adapter_place(name_or_folder, options.source);
   PeftConfig config =
       options.config ? *options.config : read_adapter_config(folder, options.source);
   if (bool* inference = config.shared().inference_mode) *inference = !options.is_trainable;
   const StateDict tensors = read_adapter_weights(folder, options.source);
-  start(std::move(tree), config.peft_type());
-  warn_of_bad_name(options.adapter_name, tuner_->method());
+  start(std::move(tree), config.peft_type(), is_mixed);
+  warn_of_bad_name(options.adapter_name, config);
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
@@ -104,7 +107,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
 
 void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
                             bool autocast_adapter_dtype, bool low_cpu_mem_usage) {
-  warn_of_bad_name(adapter, tuner_->method());
+  warn_of_bad_name(adapter, config);
   tuner_->inject(
       adapter, std::move(config),
       {.autocast_adapter_dtype = autocast_adapter_dtype, .low_cpu_mem_usage = low_cpu_mem_usage});
@@ -120,7 +123,7 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
   const StateDict tensors = read_adapter_weights(folder, options.source);
   if (is_new) {
     if (bool* inference = config->shared().inference_mode) *inference = !options.is_trainable;
-    warn_of_bad_name(adapter, tuner_->method());
+    warn_of_bad_name(adapter, *config);
     tuner_->inject(adapter, std::move(*config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
                     .low_cpu_mem_usage = options.low_cpu_mem_usage});
@@ -149,7 +152,7 @@ void PeftModel::set_requires_grad(const std::string& adapter, bool requires_grad
   tuner_->set_requires_grad(adapter, requires_grad);
 }
 
-void PeftModel::delete_adapter(const std::string& adapter) { tuner_->remove(adapter); }
+void PeftModel::delete_adapter(const AdapterNames& adapters) { tuner_->remove(adapters.list()); }
 
 void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool safe_merge,
                               const LayerProgress& progress) {

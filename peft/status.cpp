@@ -42,17 +42,18 @@ std::string class_of(const Site& site) {
   }
 }
 
-std::string module_type(const Attachment& attachment, const Method& method) {
+std::string module_type(const Attachment& attachment) {
   if (attachment.beside) return "TrainableTokensLayer";
-  std::string name(method.name);
+  std::string name(attachment.method->name);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   return name + "." + class_of(attachment.found.site);
 }
 
 // LORA -> LoraModel: how Python calls its tuners.
-std::string tuner_class(const Method& method) {
-  std::string name(method.name);
+std::string tuner_class(const Tuner& tuner) {
+  if (tuner.is_mixed()) return "MixedModel";
+  std::string name(tuner.method().name);
   std::transform(name.begin() + 1, name.end(), name.begin() + 1,
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   return name + "Model";
@@ -91,7 +92,7 @@ TunerLayerStatus status_of(const Attachment& attachment, const Tuner& tuner,
   const Site& site = layer.site();
   TunerLayerStatus status{
       .name = join_name(wrapped_name(site.module_name, targeted), site.slot_path),
-      .module_type = module_type(attachment, tuner.method()),
+      .module_type = module_type(attachment),
       .enabled = layer.enabled(),
       .active_adapters = layer.active_adapters(),
       .merged_adapters = layer.merged_adapters()};
@@ -234,7 +235,7 @@ TunerModelStatus get_model_status(const Tuner& tuner) {
   const ParameterCount count = count_parameters(tuner.tree());
   TunerModelStatus status{
       .base_model_type = tuner.tree().class_name(),
-      .adapter_model_type = tuner_class(tuner.method()),
+      .adapter_model_type = tuner_class(tuner),
       .trainable_params = count.trainable,
       .total_params = count.all,
       .num_adapter_layers = static_cast<int64_t>(layers.size()),

@@ -64,7 +64,8 @@ KappaOptions options_of(const Json& given) {
   if (given.contains("max_dim_size_to_analyze")) {
     options.max_dim_size_to_analyze = given["max_dim_size_to_analyze"];
   }
-  if (given.contains("moe_param_suffixes")) options.moe_param_suffixes = given["moe_param_suffixes"];
+  if (given.contains("moe_param_suffixes"))
+    options.moe_param_suffixes = given["moe_param_suffixes"];
   return options;
 }
 
@@ -131,8 +132,7 @@ TEST(KappaTargets, OfATiedLanguageModelHaveItsHeadAndLeaveTheModelAsItWas) {
 
 TEST(KappaTargets, GoIntoAConfig) {
   KappaNet model = net();
-  const KappaTargets best =
-      find_kappa_target_modules(model, 0.4, {.max_dim_size_to_analyze = 32});
+  const KappaTargets best = find_kappa_target_modules(model, 0.4, {.max_dim_size_to_analyze = 32});
   ASSERT_TRUE(best.target_parameters);
   LoraConfig config{.r = 2, .target_modules = best.target_modules};
   config.target_parameters = best.target_parameters;
@@ -143,16 +143,15 @@ TEST(KappaTargets, GoIntoAConfig) {
 TEST(KappaTargets, TheNumbersOfAnAdaptedModelAreTheBases) {
   KappaNet model = net();
   const KappaList before = KappaTuneSelector(ModelTree(model.ptr())).condition_numbers();
-  const auto adapted = get_peft_model(
-      model, LoraConfig{.target_modules = {"lin1"}, .init_lora_weights = false});
+  const auto adapted =
+      get_peft_model(model, LoraConfig{.target_modules = {"lin1"}, .init_lora_weights = false});
   EXPECT_EQ(KappaTuneSelector(adapted.tuner().tree()).condition_numbers(), before);
 }
 
 TEST(KappaTargets, ProgressCountsAndWrongNumbersAreRefused) {
   std::vector<int64_t> seen;
-  const KappaTuneSelector selector(ModelTree(net().ptr()), {.progress = [&](int64_t done, int64_t) {
-                                     seen.push_back(done);
-                                   }});
+  const KappaTuneSelector selector(
+      ModelTree(net().ptr()), {.progress = [&](int64_t done, int64_t) { seen.push_back(done); }});
   EXPECT_EQ(seen, (std::vector<int64_t>{1, 2, 3, 4, 5, 6, 7}));
   expect_message<ConfigError>({"num_modules", "at least 0", "-1"},
                               [&] { selector.get_best_targets({.num_modules = -1}); });

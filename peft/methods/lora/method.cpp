@@ -39,6 +39,7 @@ const Method kMethod{
     .subtract_initial = subtract_initial,
     .check_beside = check_kasa_beside,
     .can_merge = true,
+    .can_mix = true,
 };
 
 }  // namespace peft::lora
