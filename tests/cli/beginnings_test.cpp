@@ -29,11 +29,8 @@ TEST(Beginnings, SettingsOfEvaReachTheAdapter) {
                    "eva --eva_rho 1 --eva_tau 0.5 --no_eva_use_label_mask --eva_label_mask_value "
                    "-7 --eva_whiten --eva_adjust_scaling_factors false");
   const Json expected = {{"adjust_scaling_factors", false},  // the file's order
-                         {"label_mask_value", -7},
-                         {"rho", 1.0},
-                         {"tau", 0.5},
-                         {"use_label_mask", false},
-                         {"whiten", true}};
+                         {"label_mask_value", -7},          {"rho", 1.0},    {"tau", 0.5},
+                         {"use_label_mask", false},         {"whiten", true}};
   EXPECT_EQ(config["eva_config"], expected);
   EXPECT_EQ(config["rank_pattern"], Json::object()) << "rho 1 leaves every site its rank";
   const Json usual = config_after("eva_usual", "eva");
