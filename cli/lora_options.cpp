@@ -75,6 +75,28 @@ std::vector<std::string> LoraOptions::changed() const {
   return names;
 }
 
+// The settings of the chosen way of beginning; those of another one would be ignored.
+void LoraOptions::add_beginning(LoraConfig& config) const {
+  const auto add = [&](const std::string& word, const auto& settings, auto& into) {
+    if (init_lora_weights == word) {
+      into = settings;
+      return;
+    }
+    std::vector<std::string> set;
+    for (std::string& flag : changed()) {
+      if (flag.starts_with("--" + word + "_")) set.push_back(std::move(flag));
+    }
+    if (set.empty()) return;
+    throw ConfigError(join(set, ", ") + ": expected --init_lora_weights " + word +
+                      ", whose setting this is, got --init_lora_weights " + init_lora_weights +
+                      ". Choose it, or leave the setting out.");
+  };
+  add("eva", eva, config.eva_config);
+  add("corda", corda, config.corda_config);
+  add("loftq", loftq, config.loftq_config);
+  add("lora_ga", lora_ga, config.lora_ga_config);
+}
+
 LoraConfig LoraOptions::config(const std::string& base_model) const {
   LoraConfig config{.task_type = "CAUSAL_LM",
                     .base_model_name_or_path = base_model,
@@ -99,11 +121,7 @@ LoraConfig LoraOptions::config(const std::string& base_model) const {
   config.kasa_config = settings_of(kasa_config, "--kasa_config");
   config.monteclora_config = settings_of(monteclora_config, "--monteclora_config");
   if (!lora_modules_to_save.empty()) config.modules_to_save = without_commas(lora_modules_to_save);
-  // The settings of the chosen way of beginning are the usual ones.
-  if (init_lora_weights == "eva") config.eva_config.emplace();
-  if (init_lora_weights == "corda") config.corda_config.emplace();
-  if (init_lora_weights == "loftq") config.loftq_config.emplace();
-  if (init_lora_weights == "lora_ga") config.lora_ga_config.emplace();
+  add_beginning(config);
   config.validate();
   return config;
 }

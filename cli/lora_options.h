@@ -1,13 +1,28 @@
 #pragma once
 
+#include <cctype>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/options.h"
 #include "peft/methods/lora/config.h"
 
 namespace peft::cli {
+
+/// Gives a struct's fields to `field` under the name of what they belong to: "eva" and "rho" make
+/// the flag eva_rho with the help "eva: ...". A name that begins so already stays as it is.
+template <typename Field>
+auto named_after(const std::string& owner, Field& field) {
+  return [owner, &field](std::string_view key, auto& value, std::string_view help, auto&&...) {
+    const std::string start = owner + "_";
+    std::string text(help);
+    if (!text.empty()) text.front() = static_cast<char>(std::tolower(text.front()));
+    field(key.starts_with(start) ? std::string(key) : start + std::string(key), value,
+          owner + ": " + text);
+  };
+}
 
 /// The flags of a new LoRA adapter, named as TRL's ModelConfig names them.
 struct LoraOptions {
@@ -30,6 +45,10 @@ struct LoraOptions {
   std::string velora_config = "";
   std::string kasa_config = "";
   std::string monteclora_config = "";
+  EvaConfig eva = {};
+  CordaConfig corda = {};
+  LoftQConfig loftq = {};
+  LoraGAConfig lora_ga = {};
 
   static void fields(auto& self, auto&& field) {
     field("lora_r", self.lora_r, "Rank of the update matrices.");
@@ -63,13 +82,25 @@ struct LoraOptions {
     field("kasa_config", self.kasa_config, "Settings of KaSA, as JSON; {} for the defaults.");
     field("monteclora_config", self.monteclora_config,
           "Settings of MonteCLoRA, as JSON; {} for the defaults.");
+    EvaConfig::fields(self.eva, named_after("eva", field));
+    CordaConfig::fields(self.corda, [&](std::string_view key, auto& value, std::string_view help) {
+      // Two that change nothing here: nothing is printed, and nothing is kept that could be pruned.
+      if (key == "verbose" || key == "prune_temporary_fields") return;
+      named_after("corda", field)(key, value, help);
+    });
+    LoftQConfig::fields(self.loftq, named_after("loftq", field));
+    LoraGAConfig::fields(self.lora_ga, named_after("lora_ga", field));
   }
 
   /// The flags that do not say what they say by default.
   std::vector<std::string> changed() const;
 
-  /// The adapter's config.  Throws: ConfigError.
+  /// The adapter's config.
+  /// Throws: ConfigError, also where a setting belongs to a beginning that is not chosen.
   LoraConfig config(const std::string& base_model) const;
+
+ private:
+  void add_beginning(LoraConfig& config) const;
 };
 
 /// What words on the command line mean as modules: nothing; the word all-linear; one word with

@@ -10,6 +10,7 @@
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
 #include "peft/formats/torch_checkpoint_file.h"
+#include "peft/hub/resolve.h"
 #include "peft/methods/registry.h"
 #include "peft/model_card.h"
 #include "peft/peft_model.h"
@@ -62,17 +63,32 @@ void write_weights(const fs::path& folder, const StateDict& tensors, bool safe_s
     throw IoError(other.string() + ": cannot remove the older weights: " + error.message() + ".");
 }
 
-// The vocabulary of the base model on disk; nullopt where its folder cannot be read.
-std::optional<int64_t> vocabulary_on_disk(const fs::path& base) {
+// The config of the base model: in its folder, or where the cache has it for a name on the Hub.
+// Saving asks nothing of the network.
+std::optional<fs::path> config_on_disk(const fs::path& base) {
   std::error_code error;
-  if (!fs::exists(base / "config.json", error)) {
+  if (fs::exists(base / "config.json", error)) return base / "config.json";
+  if (fs::exists(base, error)) return std::nullopt;
+  try {
+    return hub::cached_file(base, "config.json", hub::settings_from_environment());
+  } catch (const ConfigError& wrong_settings) {
+    warn(std::string(wrong_settings.what()) + " The cache is not looked into.");
+    return std::nullopt;
+  }
+}
+
+// The vocabulary of the base model on disk; nullopt where its config cannot be found.
+std::optional<int64_t> vocabulary_on_disk(const fs::path& base) {
+  const auto path = config_on_disk(base);
+  if (!path) {
+    std::error_code error;
     if (!fs::is_regular_file(base, error)) {
       warn("Could not find a config file in " + base.string() +
            " - will assume that the vocabulary was not modified.");
     }
     return std::nullopt;
   }
-  const Json config = read_json_file(base / "config.json");
+  const Json config = read_json_file(*path);
   const auto size = config.find("vocab_size");
   if (size == config.end() || !size->is_number_integer()) return std::nullopt;
   return size->get<int64_t>();

@@ -176,15 +176,16 @@ void complete_arrow_model(PeftModel& model, const ArrowAdapters& adapters,
                       ". Use adapters whose peft_type is LORA.");
   }
   ArrowConfig config = arrow_config;
-  config.task_adapter_names = numbered("task_", adapters.tasks.size());
-  config.gks_adapter_names.clear();
-  load_adapters(model, adapters.tasks, config.task_adapter_names, 1, options);
+  std::vector<std::string> names = numbered("task_", adapters.tasks.size());
+  config.task_adapter_names = names;
+  config.gks_adapter_names.emplace();
+  load_adapters(model, adapters.tasks, names, 1, options);
   if (config.use_gks) {
-    config.gks_adapter_names = numbered("gks_", adapters.general.size());
-    load_adapters(model, adapters.general, config.gks_adapter_names, 0, options);
+    const auto general = numbered("gks_", adapters.general.size());
+    config.gks_adapter_names = general;
+    load_adapters(model, adapters.general, general, 0, options);
+    names.insert(names.end(), general.begin(), general.end());
   }
-  std::vector<std::string> names = config.task_adapter_names;
-  names.insert(names.end(), config.gks_adapter_names.begin(), config.gks_adapter_names.end());
   check_compatible(model.tuner(), names);
   const std::set<std::string> targets = targets_of_adapter(model.tuner(), names.front());
   LoraConfig router{.r = rank_of(model.tuner(), names.front()),

@@ -109,7 +109,7 @@ void set_requires_grad(const InjectedAdapters& adapters, const AdapterNames& nam
 }
 
 void delete_adapter(const InjectedAdapters& adapters, const std::string& name) {
-  adapters.tuner().remove(name);
+  adapters.tuner().remove({name});
 }
 
 void cast_adapter_dtype(const InjectedAdapters& adapters, const std::string& name,

@@ -10,8 +10,9 @@ namespace peft {
 namespace {
 
 // LORA -> LoraModel: how Python calls its tuners.
-std::string tuner_class(const Method& method) {
-  std::string name(method.name);
+std::string tuner_class(const Tuner& tuner) {
+  if (tuner.is_mixed()) return "MixedModel";
+  std::string name(tuner.method().name);
   std::transform(name.begin() + 1, name.end(), name.begin() + 1,
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   return name + "Model";
@@ -142,7 +143,7 @@ TunerModelStatus get_model_status(const Tuner& tuner) {
   const ParameterCount count = count_parameters(tuner.tree());
   TunerModelStatus status{
       .base_model_type = tuner.tree().class_name(),
-      .adapter_model_type = tuner_class(tuner.method()),
+      .adapter_model_type = tuner_class(tuner),
       .trainable_params = count.trainable,
       .total_params = count.all,
       .num_adapter_layers = static_cast<int64_t>(layers.size()),

@@ -9,6 +9,7 @@
 #include "peft/functional.h"
 #include "peft/methods/lora/config.h"
 #include "peft/offload.h"
+#include "peft/peft_mixed_model.h"
 #include "peft/peft_model.h"
 #include "peft/peft_model_for_causal_lm.h"
 #include "peft/tensor/module_kind.h"

@@ -135,22 +135,24 @@ CallScope::~CallScope() {
   if (restore_optimize_) torch::jit::setGraphExecutorOptimize(true);
 }
 
-void PeftModel::start(ModelTree tree, std::string_view peft_type) {
+void PeftModel::start(ModelTree tree, std::string_view peft_type, bool is_mixed) {
   peft_type_ = std::string(peft_type);
   const Method& method = find_method(peft_type);
   ModelFacts facts = prepare_base_model(tree);
-  tuner_ = std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
+  tuner_ = is_mixed ? std::make_shared<Tuner>(std::move(tree), std::move(facts), mixable_methods())
+                    : std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
 }
 
-PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options) {
+PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options,
+                     bool is_mixed) {
   if (carries_adapters(tree)) {
     warn(
         "You are trying to modify a model with PEFT for a second time. If you want to reload the "
         "model with a different config, make sure to call `unload()` before.");
   }
-  start(std::move(tree), config.peft_type());
+  start(std::move(tree), config.peft_type(), is_mixed);
   settle_revision(config, options.revision);
-  warn_of_bad_name(options.adapter_name, tuner_->method());
+  warn_of_bad_name(options.adapter_name, find_method(config.peft_type()));
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
@@ -163,7 +165,7 @@ PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& 
 }
 
 PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder,
-                     const FromPretrainedOptions& options) {
+                     const FromPretrainedOptions& options, bool is_mixed) {
   const std::filesystem::path folder = adapter_place(name_or_folder, options.source);
   PeftConfig config =
       options.config ? *options.config : read_adapter_config(folder, options.source);
@@ -174,7 +176,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
         "Already found adapters in the model. This will lead to having multiple adapters in the "
         "model. Make sure to know what you are doing!");
   }
-  start(std::move(tree), config.peft_type());
+  start(std::move(tree), config.peft_type(), is_mixed);
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
@@ -182,7 +184,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
     const LoadResult result = tuner_->load_state(
         options.adapter_name, tensors,
         {.strict = options.strict, .ignore_mismatched_sizes = options.ignore_mismatched_sizes});
-    warn_of_differences(result, options.adapter_name, tuner_->method());
+    warn_of_differences(result, options.adapter_name, find_method(peft_type_));
     tuner_->keep_injection();
   } catch (...) {
     tuner_->take_back_injection();
@@ -194,7 +196,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
 
 void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
                             bool autocast_adapter_dtype, bool low_cpu_mem_usage) {
-  warn_of_bad_name(adapter, tuner_->method());
+  warn_of_bad_name(adapter, find_method(config.peft_type()));
   tuner_->inject(
       adapter, std::move(config),
       {.autocast_adapter_dtype = autocast_adapter_dtype, .low_cpu_mem_usage = low_cpu_mem_usage});
@@ -209,10 +211,11 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
   if (is_new) config = read_adapter_config(folder, options.source);
   const StateDict tensors = read_adapter_weights(folder, options.source);
   if (is_new) {
+    const Method& method = find_method(config->peft_type());
     set_run(*config, options.is_trainable, options.ephemeral_gpu_offload);
-    warn_of_bad_name(adapter, tuner_->method());
-    if (tuner_->method().warn_of_loaded) {
-      tuner_->method().warn_of_loaded(*config, tuner_->configs());
+    warn_of_bad_name(adapter, method);
+    if (method.warn_of_loaded) {
+      method.warn_of_loaded(*config, tuner_->configs());
     }
     tuner_->inject(adapter, std::move(*config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
@@ -229,7 +232,7 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
     throw;
   }
   if (is_new && options.is_trainable) tuner_->set_requires_grad(adapter, true);
-  warn_of_differences(result, adapter, tuner_->method());
+  warn_of_differences(result, adapter, find_method(tuner_->config(adapter).peft_type()));
   if (!options.is_trainable) eval();
   return result;
 }
@@ -243,7 +246,7 @@ void PeftModel::set_requires_grad(const std::string& adapter, bool requires_grad
   tuner_->set_requires_grad(adapter, requires_grad);
 }
 
-void PeftModel::delete_adapter(const std::string& adapter) { tuner_->remove(adapter); }
+void PeftModel::delete_adapter(const AdapterNames& adapters) { tuner_->remove(adapters.list()); }
 
 void PeftModel::merge_adapter(const std::vector<std::string>& adapters, bool safe_merge,
                               const LayerProgress& progress) {

@@ -88,7 +88,8 @@ class AdapterNames {
   std::vector<std::string> names_;
 };
 
-template <typename Holder>
+class PeftModel;
+template <typename Holder, typename Base = PeftModel>
 class PeftModelFor;
 
 /// While it lives the model computes as its base does. Scopes may be nested in any order of models;
@@ -181,8 +182,10 @@ class PeftModel {
   void set_adapter(const AdapterNames& adapters, bool inference_mode = false);
   void set_requires_grad(const std::string& adapter, bool requires_grad = true);
 
-  /// Throws: NotFoundError; ConfigError where it is merged.
-  void delete_adapter(const std::string& adapter);
+  /// Takes one adapter out, or several. Where the only active one goes, the first of the others
+  /// becomes active.
+  /// Throws: NotFoundError; ConfigError where one is merged; then all of them are still there.
+  void delete_adapter(const AdapterNames& adapters);
 
   /// Switches the adapters off until the returned object ends.
   DisabledAdapters disable_adapter() { return DisabledAdapters(tuner_); }
@@ -242,16 +245,18 @@ class PeftModel {
   const std::shared_ptr<Tuner>& shared_tuner() const { return tuner_; }
 
  protected:
-  PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options);
+  /// `is_mixed`: adapters of all methods that mix may join, else those of this one's alone.
+  PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options,
+            bool is_mixed = false);
   /// From a folder; `model` must not be adapted yet.
   PeftModel(ModelTree tree, const std::filesystem::path& folder,
-            const FromPretrainedOptions& options);
+            const FromPretrainedOptions& options, bool is_mixed = false);
 
   void unload_adapters(bool merge, bool safe_merge, const std::vector<std::string>& adapters,
                        const LayerProgress& progress);
 
  private:
-  void start(ModelTree tree, std::string_view peft_type);
+  void start(ModelTree tree, std::string_view peft_type, bool is_mixed);
 
   std::shared_ptr<Tuner> tuner_;
   std::string peft_type_;
@@ -289,17 +294,17 @@ auto* pointer(Holder& model) {
 }  // namespace detail
 
 /// A PeftModel that knows its base model's type: `->` reaches the wrapped module. `Holder` is a
-/// module holder (TORCH_MODULE), a shared pointer to a module, or a torch::jit::Module.
-template <typename Holder>
-class PeftModelFor : public PeftModel {
+/// module holder (TORCH_MODULE), a shared pointer to a module, or a torch::jit::Module. `Base` is
+/// PeftModel, or PeftMixedModel for adapters of several methods.
+template <typename Holder, typename Base>
+class PeftModelFor : public Base {
  public:
   PeftModelFor(Holder model, PeftConfig config, const PeftModelOptions& options = {})
-      : PeftModel(detail::model_tree(model), std::move(config), options),
-        model_(std::move(model)) {}
+      : Base(detail::model_tree(model), std::move(config), options), model_(std::move(model)) {}
 
   PeftModelFor(Holder model, const std::filesystem::path& folder,
                const FromPretrainedOptions& options)
-      : PeftModel(detail::model_tree(model), folder, options), model_(std::move(model)) {}
+      : Base(detail::model_tree(model), folder, options), model_(std::move(model)) {}
 
   /// What `->` gives: checks before the call, and tidies up after it.
   class Call {
@@ -311,12 +316,12 @@ class PeftModelFor : public PeftModel {
     CallScope scope_;
     decltype(detail::pointer(std::declval<Holder&>())) model_;
   };
-  Call operator->() { return Call(tuner(), model_); }
+  Call operator->() { return Call(this->tuner(), model_); }
 
   /// The wrapped model's forward.
   template <typename... Arguments>
   auto forward(Arguments&&... arguments) {
-    const CallScope scope(tuner());
+    const CallScope scope(this->tuner());
     return detail::pointer(model_)->forward(std::forward<Arguments>(arguments)...);
   }
 
@@ -327,13 +332,13 @@ class PeftModelFor : public PeftModel {
   /// the model, which is returned.
   Holder merge_and_unload(bool safe_merge = false, const std::vector<std::string>& adapters = {},
                           const LayerProgress& progress = {}) {
-    unload_adapters(true, safe_merge, adapters, progress);
+    this->unload_adapters(true, safe_merge, adapters, progress);
     return model_;
   }
 
   /// Takes the adapters out and returns the base model.
   Holder unload() {
-    unload_adapters(false, false, {}, {});
+    this->unload_adapters(false, false, {}, {});
     return model_;
   }
 

@@ -43,9 +43,9 @@ std::string class_of(const Site& site) {
   }
 }
 
-std::string module_type(const Attachment& attachment, const Method& method) {
+std::string module_type(const Attachment& attachment) {
   if (attachment.beside) return "TrainableTokensLayer";
-  std::string name(method.name);
+  std::string name(attachment.method->name);
   std::transform(name.begin(), name.end(), name.begin(),
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
   return name + "." + class_of(attachment.found.site);
@@ -137,7 +137,7 @@ TunerLayerStatus status_of(const Attachment& attachment, const Tuner& tuner,
   const Site& site = layer.site();
   TunerLayerStatus status{
       .name = join_name(wrapped_name(site.module_name, targeted), site.slot_path),
-      .module_type = module_type(attachment, tuner.method()),
+      .module_type = module_type(attachment),
       .enabled = layer.enabled(),
       .active_adapters = layer.active_adapters(),
       .merged_adapters = layer.merged_adapters()};

@@ -178,30 +178,46 @@ at::ScalarType adapter_dtype(at::ScalarType base, const InjectOptions& options) 
   return options.autocast_adapter_dtype && narrow ? at::kFloat : base;
 }
 
+const Method& Tuner::method_of(const std::string& adapter, const PeftConfig& config) const {
+  std::vector<std::string> names;
+  for (const Method* method : methods_) {
+    if (method->name == config.peft_type()) return *method;
+    names.emplace_back(method->name);
+  }
+  throw ConfigError(
+      "adapter '" + adapter + "': " +
+      (mixed_ ? "peft_type: it does not mix with others in one model: expected one of "
+              : "adapters of different methods cannot be combined: expected ") +
+      join(names, ", ") + ", got " + config.peft_type() + ". Put it on a model of its own.");
+}
+
+void Tuner::check_beside_others(const std::string& adapter, const PeftConfig& config) const {
+  const Method& method = method_of(adapter, config);
+  const std::string* bias = config.shared().bias;
+  const bool has_bias = bias != nullptr && *bias != "none";
+  for (const auto& [name, other] : configs_) {
+    if (method.check_beside && other.peft_type() == method.name) {
+      method.check_beside(config, name, other);
+    }
+    if (has_bias && other.shared().bias && *other.shared().bias != "none") {
+      throw ConfigError("adapter '" + adapter +
+                        "': only one adapter may train biases: expected bias = 'none', got '" +
+                        *bias + "' beside adapter '" + name +
+                        "'. Set bias = 'none' in one of them.");
+    }
+  }
+}
+
 void Tuner::inject(const std::string& adapter, PeftConfig config, const InjectOptions& options) {
   check_adapter_name(adapter);
   if (has(adapter)) {
     throw ConfigError("adapter '" + adapter + "': it exists already: expected a new name. " +
                       "Delete it first or choose another name.");
   }
-  if (config.peft_type() != method_.name) {
-    throw ConfigError("adapter '" + adapter +
-                      "': adapters of different methods cannot be combined: expected " +
-                      std::string(method_.name) + ", got " + config.peft_type() +
-                      ". Put it on a model of its own.");
-  }
+  method_of(adapter, config);
   config.validate();
   config.complete();
-  const bool has_bias = config.shared().bias && *config.shared().bias != "none";
-  for (const auto& [name, other] : configs_) {
-    if (method_.check_beside) method_.check_beside(config, name, other);
-    if (has_bias && other.shared().bias && *other.shared().bias != "none") {
-      throw ConfigError("adapter '" + adapter +
-                        "': only one adapter may train biases: expected bias = 'none', got '" +
-                        *config.shared().bias + "' beside adapter '" + name +
-                        "'. Set bias = 'none' in one of them.");
-    }
-  }
+  check_beside_others(adapter, config);
   const auto unstack = stack_layers(config.shared());
   try {
     put_in(adapter, std::move(config), options);
@@ -247,10 +263,21 @@ void Tuner::put_in(const std::string& adapter, PeftConfig config, const InjectOp
   }
 }
 
+void check_same_method(const Attachment& known, const Method& method) {
+  if (known.method == &method) return;
+  throw UnsupportedError(
+      known.layer->parameter_name() +
+      ": adapters of two methods on one weight are not served: expected one of " +
+      std::string(known.method->name) + ", got one of " + std::string(method.name) +
+      ". Let them target different modules.");
+}
+
 Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
                              const InjectOptions& options) {
   const auto modules = tree_.modules();
-  Plan plan{.created = {},
+  const Method& method = method_of(adapter, config);
+  Plan plan{.method = &method,
+            .created = {},
             .extended = {},
             .saved = {},
             .saved_again = {},
@@ -258,12 +285,12 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
             .shared = SharedWeights(modules)};
   SharedFields fields = config.shared();
   check_parameter_targets(fields, configs_);
-  const bool by_default = method_.default_targets && method_.default_targets(facts_.model_type);
+  const bool by_default = method.default_targets && method.default_targets(facts_.model_type);
   const bool parameters_alone =
       fields.target_modules->absent() && names_parameters(fields) && !by_default;
   plan.tying = settle_weight_tying(fields, facts_);
   if (!parameters_alone) {
-    resolve_targets(fields, modules, facts_, method_.default_targets);
+    resolve_targets(fields, modules, facts_, method.default_targets);
   }
   const bool dummy = fields.target_modules->is_pattern() &&
                      fields.target_modules->pattern() == kDummyTargetModules;
@@ -308,6 +335,7 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
           (site.kind == SiteKind::kAttentionOutput && parent_name(site.module_name) == module.name);
       if (!belongs || site.by_parameter || attachment.beside) continue;
       known = true;
+      check_same_method(attachment, *plan.method);
       if (attachment.layer->has(adapter)) continue;
       extend(plan, attachment, adapter, config, options);
     }
@@ -315,9 +343,9 @@ void Tuner::plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted,
     const bool* fan_in = config.shared().fan_in_fan_out;
     for (FoundSite& found : sites_of(module, fan_in != nullptr && *fan_in)) {
       settle_fan_in(config.shared(), found.site);
-      auto layer = method_.make_layer(found.site);
-      create(plan, {.found = std::move(found), .layer = std::move(layer)}, adapter, config,
-             options);
+      auto layer = plan.method->make_layer(found.site);
+      create(plan, {.found = std::move(found), .layer = std::move(layer), .method = plan.method},
+             adapter, config, options);
     }
   }
 }

@@ -99,11 +99,13 @@ void Tuner::plan_parameters(Plan& plan, const std::vector<ModuleEntry>& modules,
     };
     const auto known = std::find_if(attachments_.begin(), attachments_.end(), same);
     if (known != attachments_.end()) {
+      check_same_method(*known, *plan.method);
       extend(plan, *known, adapter, config, options);
       continue;
     }
-    auto layer = method_.make_layer(found.site);
-    create(plan, {.found = std::move(found), .layer = std::move(layer)}, adapter, config, options);
+    auto layer = plan.method->make_layer(found.site);
+    create(plan, {.found = std::move(found), .layer = std::move(layer), .method = plan.method},
+           adapter, config, options);
   }
 }
 

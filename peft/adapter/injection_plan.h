@@ -13,6 +13,7 @@ namespace peft {
 /// What an injection is about to do. Everything is made and checked before the first change to the
 /// model.
 struct Tuner::Plan {
+  const Method* method = nullptr;                               // of the adapter
   std::vector<Attachment> created;                              // new sites, not in the model yet
   std::vector<TunerLayer*> extended;                            // sites that get one more adapter
   std::vector<std::unique_ptr<SavedModule>> saved;              // new modules to save
@@ -25,6 +26,9 @@ struct Tuner::Plan {
   size_t attached_sites = 0, attached_saved = 0;  // how far attach() came
   SharedWeights shared;
 };
+
+/// Throws: UnsupportedError where the layer at a site is of another method than a new adapter.
+void check_same_method(const Attachment& known, const Method& method);
 
 /// Half-precision adapters train badly: they are kept in float32 unless that is switched off.
 at::ScalarType adapter_dtype(at::ScalarType base, const InjectOptions& options);

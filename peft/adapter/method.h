@@ -52,6 +52,9 @@ struct Method {
 
   /// Whether adapters can be folded into the base weights.
   bool can_merge = true;
+
+  /// Whether adapters may share a model with those of other methods: see PeftMixedModel.
+  bool can_mix = false;
 };
 
 }  // namespace peft

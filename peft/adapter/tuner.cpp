@@ -10,7 +10,10 @@
 namespace peft {
 
 Tuner::Tuner(ModelTree tree, ModelFacts facts, const Method& method)
-    : tree_(std::move(tree)), facts_(std::move(facts)), method_(method) {}
+    : tree_(std::move(tree)), facts_(std::move(facts)), methods_{&method} {}
+
+Tuner::Tuner(ModelTree tree, ModelFacts facts, std::vector<const Method*> mixed)
+    : tree_(std::move(tree)), facts_(std::move(facts)), methods_(std::move(mixed)), mixed_(true) {}
 
 const PeftConfig& Tuner::config(const std::string& adapter) const {
   std::vector<std::string> names;
@@ -153,7 +156,7 @@ void Tuner::set_enabled(bool enabled) {
   for (const auto& saved : saved_) saved->set_enabled(enabled);
 }
 
-void Tuner::remove(const std::string& adapter) {
+void Tuner::check_removable(const std::string& adapter) const {
   config(adapter);
   for (const Attachment& attachment : attachments_) {
     const auto& merged = attachment.layer->merged_adapters();
@@ -162,17 +165,48 @@ void Tuner::remove(const std::string& adapter) {
         "delete_adapter: adapter '" + adapter +
         "' is merged: expected an adapter that is not merged. Please unmerge it first.");
   }
+}
+
+void Tuner::remove(const std::vector<std::string>& adapters) {
+  for (const std::string& adapter : adapters) check_removable(adapter);
+  for (const std::string& adapter : adapters) {
+    if (has(adapter)) remove_one(adapter);
+  }
+}
+
+// Python chooses at each layer that had the adapter. Where all adapters are of one method the model
+// goes by one choice; a mixed model, whose adapters lie on different layers, by all of them.
+std::vector<std::string> Tuner::successors_of(const std::string& adapter) const {
+  std::vector<std::string> names;
+  for (const auto& [name, config] : configs_) {
+    if (name != adapter) names.push_back(name);
+  }
+  std::sort(names.begin(), names.end());
+  if (names.empty() || !mixed_) return {names.begin(), names.begin() + (names.empty() ? 0 : 1)};
+  std::vector<std::string> chosen;
+  for (const Attachment& attachment : attachments_) {
+    const auto first = std::find_if(names.begin(), names.end(), [&](const std::string& name) {
+      return attachment.layer->has(name);
+    });
+    if (first != names.end() && std::find(chosen.begin(), chosen.end(), *first) == chosen.end()) {
+      chosen.push_back(*first);
+    }
+  }
+  return chosen;
+}
+
+void Tuner::remove_one(const std::string& adapter) {
   const bool was_active = std::find(active_.begin(), active_.end(), adapter) != active_.end();
   std::vector<std::string> active = active_;
   std::erase(active, adapter);
-  std::erase_if(configs_, [&](const auto& entry) { return entry.first == adapter; });
-  if (was_active && active.empty() && !configs_.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [name, config] : configs_) names.push_back(name);
-    active = {*std::min_element(names.begin(), names.end())};
-    warn("Adapter " + adapter + " was active which is now deleted. Setting active adapter to " +
-         active[0] + ".");
+  if (was_active && active.empty()) {
+    active = successors_of(adapter);
+    if (!active.empty()) {
+      warn("Adapter " + adapter + " was active which is now deleted. Setting active adapter to " +
+           join(active, ", ") + ".");
+    }
   }
+  std::erase_if(configs_, [&](const auto& entry) { return entry.first == adapter; });
   for (Attachment& attachment : attachments_) attachment.layer->remove(adapter);
   for (const auto& saved : saved_) saved->remove(adapter);
   if (was_active) {

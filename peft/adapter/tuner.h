@@ -39,7 +39,8 @@ struct StateOptions {
 struct Attachment {
   FoundSite found;
   std::shared_ptr<TunerLayer> layer;
-  bool beside = false;  // of trainable_token_indices: not one of the method's own
+  const Method* method = nullptr;  // whose layer it is; null for one that lies beside
+  bool beside = false;             // of trainable_token_indices: not one of the method's own
   FormerValues original_weight = {}, original_bias = {};  // while something is merged
 };
 
@@ -53,9 +54,9 @@ struct MergeOptions {
   LayerProgress progress = {};
 };
 
-/// All adapters of one method in one model: puts them in, switches, folds in and takes out, and
-/// knows their state under the keys of Python's files. Every change either completes or leaves the
-/// model as it was. Not to be used while a forward runs.
+/// All adapters in one model, of one method or of several that mix: puts them in, switches, folds
+/// in and takes out, and knows their state under the keys of Python's files. Every change either
+/// completes or leaves the model as it was. Not to be used while a forward runs.
 ///
 /// Source: BaseTuner in peft/tuners/tuners_utils.py.
 class Tuner {
@@ -63,10 +64,16 @@ class Tuner {
   using Configs = std::vector<std::pair<std::string, PeftConfig>>;
 
   Tuner(ModelTree tree, ModelFacts facts, const Method& method);
+  /// For adapters of any of these methods, of which there is at least one.
+  /// Source: MixedModel in peft/tuners/mixed/model.py.
+  Tuner(ModelTree tree, ModelFacts facts, std::vector<const Method*> mixed);
 
   const ModelTree& tree() const { return tree_; }
   const ModelFacts& facts() const { return facts_; }
-  const Method& method() const { return method_; }
+  /// The method of all adapters; of a mixed model the first that it takes.
+  const Method& method() const { return *methods_.front(); }
+  /// True where adapters of other methods may join.
+  bool is_mixed() const { return mixed_; }
 
   // Adapters.
 
@@ -89,9 +96,10 @@ class Tuner {
   /// Takes every adapter out of one module, which computes as its base does from then on.
   void remove_site(const std::string& module_name);
 
-  /// Takes an adapter out. Where it was the only active one, the first of the others becomes
-  /// active. Throws: NotFoundError; ConfigError where it is merged.
-  void remove(const std::string& adapter);
+  /// Takes adapters out, one after the other. Where the only active one goes, the first of the
+  /// others becomes active; in a mixed model the first of each layer that had it.
+  /// Throws: NotFoundError; ConfigError where one is merged; then all of them are still there.
+  void remove(const std::vector<std::string>& adapters);
 
   const Configs& configs() const { return configs_; }
   /// Throws: NotFoundError with the closest names.
@@ -174,6 +182,9 @@ class Tuner {
     std::function<void()> unstack = {};  // puts the layers back that it stacked again
   };
   void put_originals_back();
+  /// Throws: ConfigError where adapters of this type may not be here.
+  const Method& method_of(const std::string& adapter, const PeftConfig& config) const;
+  void check_beside_others(const std::string& adapter, const PeftConfig& config) const;
   void put_in(const std::string& adapter, PeftConfig config, const InjectOptions& options);
   /// Returns what takes it back; empty: nothing was to be done.
   std::function<void()> stack_layers(const SharedFields& fields);
@@ -209,6 +220,9 @@ class Tuner {
   void leave_copies();
   bool stays_tied(const SharedWeights& shared, const at::Tensor& weight) const;
   void mark_biases();
+  void check_removable(const std::string& adapter) const;
+  void remove_one(const std::string& adapter);
+  std::vector<std::string> successors_of(const std::string& adapter) const;
   void activate_saved(const std::vector<std::string>& adapters, bool inference_mode);
   std::vector<std::pair<std::string, at::Tensor>> bias_state(const PeftConfig& config) const;
   bool targets_embeddings(const PeftConfig& config) const;
@@ -219,7 +233,8 @@ class Tuner {
 
   ModelTree tree_;
   ModelFacts facts_;
-  const Method& method_;
+  std::vector<const Method*> methods_;
+  bool mixed_ = false;
   Configs configs_;
   std::vector<std::string> active_;
   bool enabled_ = true, started_ = false;

@@ -12,7 +12,9 @@ void read_value(const Json& json, std::optional<T>& value, const FieldPath& path
     value.reset();
   } else {
     T inner{};
-    read_value(json, inner, path);
+    FieldPath nullable = path;
+    nullable.or_null = true;
+    read_value(json, inner, nullable);
     value = std::move(inner);
   }
 }

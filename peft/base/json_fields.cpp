@@ -32,8 +32,8 @@ FieldPath FieldPath::child(std::string_view name) const {
 FieldPath FieldPath::item(size_t index) const { return {where, fmt::format("{}[{}]", key, index)}; }
 
 void throw_wrong_type(const Json& got, std::string_view expected, const FieldPath& path) {
-  throw ConfigError(
-      fmt::format("{}: expected {}, got {}.", path_text(path), expected, short_json(got)));
+  throw ConfigError(fmt::format("{}: expected {}{}, got {}.", path_text(path), expected,
+                                path.or_null ? " or null" : "", short_json(got)));
 }
 
 void read_value(const Json& json, bool& value, const FieldPath& path) {

@@ -16,14 +16,15 @@ namespace peft {
 
 /// Where a value stands, for messages: "out/adapter_config.json: loftq_config.bits".
 struct FieldPath {
-  std::string where;  // file or command line
-  std::string key;    // dotted
+  std::string where;     // file or command line
+  std::string key;       // dotted
+  bool or_null = false;  // null is a value too
 
   FieldPath child(std::string_view name) const;
   FieldPath item(size_t index) const;
 };
 
-/// Throws ConfigError "<where>: <key>: expected <what>, got <json>."
+/// Throws ConfigError "<where>: <key>: expected <what>[ or null], got <json>."
 [[noreturn]] void throw_wrong_type(const Json& got, std::string_view expected,
                                    const FieldPath& path);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <optional>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
@@ -62,6 +63,18 @@ void bring_file(Client& client, const RepoCache& cache, const std::string& repo,
   }
   cache.link(facts.etag, facts.commit, file);
   counter.end();
+}
+
+/// What the listing of a commit says about a file whose blob is in the cache already, whole: the
+/// Hub need not be asked. nullopt: it is not there.
+std::optional<FileFacts> facts_of_known_blob(const RepoCache& cache, const RepoFile& file,
+                                             const std::string& commit) {
+  const bool large = !file.lfs_sha256.empty();
+  const std::string& etag = large ? file.lfs_sha256 : file.blob_id;
+  if (!is_hex(etag, large ? 64 : 40)) return std::nullopt;
+  std::error_code code;
+  if (fs::file_size(cache.blob(etag), code) != file.size || code) return std::nullopt;
+  return FileFacts{.commit = commit, .etag = etag, .size = file.size};
 }
 
 std::vector<std::string> wanted_files(const Listing& listing, const DownloadOptions& options) {
@@ -157,9 +170,10 @@ fs::path download_snapshot(Client& client, const RepoCache& cache, const std::st
   for (const std::string& path : missing) bytes += listing->at(path).size;
   Counter counter(options.progress, missing.size(), bytes);
   for (const std::string& path : missing) {
-    FileFacts facts = head_file(client, repo, path, commit);
-    facts.commit = commit;  // what was asked for names the folder, whatever the answer says
-    bring_file(client, cache, repo, path, facts, counter);
+    auto facts = facts_of_known_blob(cache, listing->at(path), commit);
+    if (!facts) facts = head_file(client, repo, path, commit);
+    facts->commit = commit;  // what was asked for names the folder, whatever the answer says
+    bring_file(client, cache, repo, path, *facts, counter);
   }
   ensure_folder(cache.snapshot(commit));
   remember(cache, options.revision, commit);

@@ -23,12 +23,12 @@ struct DownloadOptions {
 };
 
 /// Brings a repository's files into the cache and returns the folder of the snapshot. What is there
-/// is not fetched again, what was cut off goes on where it stopped, and every file is checked
-/// against its hash before it gets its name; processes wait for each other on a file. Where the Hub
-/// cannot be reached, a snapshot that is whole serves, with a warning.
-/// Throws: ConfigError (names), NotFoundError, AccessError, NetworkError, FormatError (wrong
-/// bytes), IoError (full disk).
-/// Source: snapshot_download in huggingface_hub/_snapshot_download.py.
+/// is not fetched again, nor asked for: a missing file costs one HEAD and one GET. What was cut off
+/// goes on where it stopped, and every file is checked against its hash before it gets its name;
+/// processes wait for each other on a file. Where the Hub cannot be reached, a snapshot that is
+/// whole serves, with a warning. Throws: ConfigError (names), NotFoundError, AccessError,
+/// NetworkError, FormatError (wrong bytes), IoError (full disk). Source: snapshot_download in
+/// huggingface_hub/_snapshot_download.py.
 std::filesystem::path snapshot_download(Client& client, const std::string& repo,
                                         const DownloadOptions& options = {});
 

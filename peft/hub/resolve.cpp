@@ -5,6 +5,7 @@
 
 #include "peft/base/error.h"
 #include "peft/base/text.h"
+#include "peft/hub/cache.h"
 #include "peft/hub/reference.h"
 
 namespace peft::hub {
@@ -124,6 +125,18 @@ fs::path found_model(const fs::path& name_or_path, const ResolveOptions& options
 
 fs::path model_folder(const fs::path& name_or_path, const ResolveOptions& options) {
   return found_model(name_or_path, options, model_files);
+}
+
+std::optional<fs::path> cached_file(const fs::path& name, const std::string& file,
+                                    const Settings& settings) {
+  const auto reference = parse_reference(name.string());
+  if (!reference) return std::nullopt;
+  const RepoCache cache(settings, reference->repo);
+  const auto commit = cache.commit_of(reference->revision.empty() ? "main" : reference->revision);
+  if (!commit) return std::nullopt;
+  const fs::path path = cache.file(*commit, joined(reference->subfolder, file));
+  std::error_code code;
+  return fs::is_regular_file(path, code) ? std::optional(path) : std::nullopt;
 }
 
 fs::path tokenizer_folder(const fs::path& name_or_path, const ResolveOptions& options) {

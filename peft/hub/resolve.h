@@ -24,6 +24,12 @@ struct ResolveOptions {
 std::filesystem::path model_folder(const std::filesystem::path& name_or_path,
                                    const ResolveOptions& options = {});
 
+/// A file of a model as the cache has it; nullopt where the name is no repository's, or the cache
+/// does not know the revision or lacks the file. The network is not asked.
+/// Source: try_to_load_from_cache in huggingface_hub/file_download.py.
+std::optional<std::filesystem::path> cached_file(const std::filesystem::path& name,
+                                                 const std::string& file, const Settings& settings);
+
 /// The same for a model's tokenizer and config alone, without the weights.
 std::filesystem::path tokenizer_folder(const std::filesystem::path& name_or_path,
                                        const ResolveOptions& options = {});

@@ -35,6 +35,14 @@ const Method& find_method(std::string_view peft_type) {
                          std::string(peft_type) + "'. Convert the adapter with Python PEFT.");
 }
 
+std::vector<const Method*> mixable_methods() {
+  std::vector<const Method*> mixable;
+  for (const Method* method : all_methods()) {
+    if (method->can_mix) mixable.push_back(method);
+  }
+  return mixable;
+}
+
 PeftConfig parse_config(const Json& object, std::string_view where) {
   if (!object.is_object() || !object.contains("peft_type") || !object["peft_type"].is_string()) {
     throw FormatError(std::string(where) +

@@ -2,6 +2,7 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "peft/adapter/method.h"
 
@@ -13,6 +14,10 @@ std::span<const Method* const> all_methods();
 /// The method of a peft_type ("LORA").
 /// Throws: UnsupportedError that lists the known ones.
 const Method& find_method(std::string_view peft_type);
+
+/// The methods whose adapters may share a model with those of others (PeftMixedModel).
+/// Source: PEFT_TYPE_TO_MIXED_MODEL_MAPPING in peft/mapping.py.
+std::vector<const Method*> mixable_methods();
 
 /// Reads adapter_config.json of any method. `where` names the file.
 /// Throws: FormatError (no object, no peft_type), ConfigError, UnsupportedError (unknown method).

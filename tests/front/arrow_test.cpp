@@ -52,8 +52,8 @@ void expect_prototypes(const PeftModel& model, const StateDict& run) {
   for (const Attachment& attachment : model.tuner().attachments()) {
     const auto& layer = dynamic_cast<const lora::LoraLayer&>(*attachment.layer);
     const at::Tensor python = run.at("prototypes." + layer.site().module_name);
-    for (size_t i = 0; i < settings.task_adapter_names.size(); ++i) {
-      const lora::LoraAdapter& task = layer.adapter(settings.task_adapter_names[i]);
+    for (size_t i = 0; i < settings.task_adapter_names->size(); ++i) {
+      const lora::LoraAdapter& task = layer.adapter(settings.task_adapter_names->at(i));
       expect_close(lora::arrow_prototype(task.a, task.b, settings.rng_seed),
                    python[static_cast<int64_t>(i)], layer.parameter_name());
     }

@@ -44,7 +44,7 @@ void expect_near(const at::Tensor& ours, const at::Tensor& wanted, const std::st
 class OnGpu : public testing::Test {
  protected:
   void SetUp() override {
-    if (!at::hasCUDA()) GTEST_SKIP() << "no GPU, or a libtorch without CUDA";
+    ASSERT_TRUE(at::hasCUDA()) << "no GPU, or a libtorch without CUDA";
     gpu_ = best_device();
     at::globalContext().setAllowTF32CuDNN(false);  // the CPU's precision
   }

@@ -2,6 +2,7 @@
 // that the adapter's config names.
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
@@ -102,6 +103,53 @@ TEST(SaveEmbeddingLayers, AVocabularyThatGrewIsSaved) {
   config.base_model_name_or_path = "org/nowhere";
   EXPECT_FALSE(PeftModelForCausalLM(small_model(wide), config).state_dict().contains(kEmbedding));
   EXPECT_TRUE(warnings.tell("Could not find a config file in org/nowhere"));
+}
+
+/// Puts a config.json into the Hub's cache, as a download of the repository leaves it.
+void write_cached_config(const fs::path& cache, const std::string& repo, const Json& config) {
+  const std::string commit(40, 'a');
+  const fs::path folder = cache / ("models--" + repo);
+  fs::create_directories(folder / "refs");
+  fs::create_directories(folder / "snapshots" / commit);
+  write_file_atomically(folder / "refs/main", commit);
+  write_file_atomically(folder / "snapshots" / commit / "config.json", dump_json(config));
+}
+
+TEST(SaveEmbeddingLayers, TheBaseOfAHubIdIsComparedAsTheCacheHasIt) {
+  const TemporaryFolder cache("vocabulary_cache");
+  ::setenv("HF_HUB_CACHE", cache.path().c_str(), 1);
+  ::setenv("HF_ENDPOINT", "http://127.0.0.1:1", 1);  // nobody answers there
+  write_cached_config(cache.path(), "org--small", small_config());
+  Json wide = small_config();
+  wide["vocab_size"] = 18;
+  LoraConfig config = config_with({"q_proj"});
+  for (const char* offline : {"1", "0"}) {
+    ::setenv("HF_HUB_OFFLINE", offline, 1);
+    const CollectedWarnings warnings;
+    config.base_model_name_or_path = "org/small";
+    PeftModelForCausalLM grown(small_model(wide), config);
+    EXPECT_TRUE(grown.state_dict().contains(kEmbedding));
+    EXPECT_TRUE(warnings.tell("has been resized"));
+    config.base_model_name_or_path = "org/small@main";
+    EXPECT_FALSE(PeftModelForCausalLM(small_model(), config).state_dict().contains(kEmbedding));
+    EXPECT_FALSE(warnings.tell("Could not find a config file"));
+    for (const char* unknown : {"org/small@other", "org/small/inside", "org/other"}) {
+      config.base_model_name_or_path = unknown;
+      EXPECT_FALSE(
+          PeftModelForCausalLM(small_model(wide), config).state_dict().contains(kEmbedding));
+      EXPECT_TRUE(warnings.tell(std::string("Could not find a config file in ") + unknown));
+    }
+  }
+  ::setenv("HF_HUB_ETAG_TIMEOUT", "soon", 1);
+  const CollectedWarnings warnings;
+  config.base_model_name_or_path = "org/small";
+  PeftModelForCausalLM model(small_model(wide), config);
+  EXPECT_FALSE(model.state_dict().contains(kEmbedding));
+  EXPECT_TRUE(warnings.tell("HF_HUB_ETAG_TIMEOUT"));
+  for (const char* name :
+       {"HF_HUB_CACHE", "HF_ENDPOINT", "HF_HUB_OFFLINE", "HF_HUB_ETAG_TIMEOUT"}) {
+    ::unsetenv(name);
+  }
 }
 
 TEST(SaveEmbeddingLayers, AModelOfAnotherKindSaysSo) {

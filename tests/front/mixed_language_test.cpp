@@ -6,6 +6,7 @@
 
 #include "peft/base/error.h"
 #include "peft/models/registry.h"
+#include "peft/peft_mixed_model.h"
 #include "peft/peft_model_for_causal_lm.h"
 
 namespace peft {
@@ -88,6 +89,29 @@ TEST(MixedLanguage, GenerationGivesEachRowItsAdapterToItsEnd) {
   EXPECT_TRUE(unequal_lengths);
   EXPECT_THROW(model.generate(prompts, options, {"a"}), MismatchError);
   EXPECT_THROW(model.generate({{1}}, options, {"c"}), NotFoundError);
+}
+
+TEST(MixedLanguage, AMixedModelComputesAndGeneratesWithSeveralAdaptersAtOnce) {
+  auto model = with_adapters();
+  model.set_adapter({"a", "b"});
+  LanguageModel other = small_llama();
+  auto mixed = get_peft_model(other, model.peft_config("a"), kMixed, "a");
+  mixed.add_adapter("b", model.peft_config("b"));
+  for (const char* name : {"a", "b"}) mixed.load_state_dict(model.state_dict(name), name);
+  mixed.set_adapter({"a", "b"});
+  mixed.eval();
+  const at::NoGradGuard no_grad;
+  const at::Tensor ids = at::randint(1, 40, {2, 7}, at::kLong);
+  EXPECT_LT(
+      (mixed.forward(LanguageModelInput{.input_ids = ids}) - model.forward({.input_ids = ids}))
+          .abs()
+          .max()
+          .item<double>(),
+      1e-5);
+  const Rows prompts = {{3, 7, 9}, {4, 4}};
+  const auto ours = generate(mixed, prompts, {.max_new_tokens = 8});
+  const auto theirs = model.generate(prompts, {.max_new_tokens = 8});
+  for (size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(ours[i].tokens, theirs[i].tokens) << i;
 }
 
 TEST(Checkpointing, GivesTheSameGradientsWithAnAdapter) {

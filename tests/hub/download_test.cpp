@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <memory>
 #include <thread>
+#include <utility>
 
 #include "peft/base/error.h"
 #include "peft/base/warnings.h"
@@ -47,6 +48,50 @@ TEST_F(HubTest, SecondTimeNothingIsFetched) {
   hub.forget_seen();
   snapshot_download(hub_client, kRepo, {.revision = commit});
   EXPECT_EQ(hub.seen().size(), 0u);
+}
+
+TEST_F(HubTest, AFileCostsOneHeadAtMost) {
+  Client hub_client = client();
+  const auto heads_of = [&](const auto& work) {
+    hub.forget_seen();
+    work();
+    return requests_of("HEAD", "");
+  };
+  const auto snapshot = [&] { snapshot_download(hub_client, kRepo); };
+  const auto one = [&] { hf_hub_download(hub_client, kRepo, "model.safetensors"); };
+  // A break on the way: the bytes are asked for again, the file is not.
+  hub.set_fault([broken = false](const ServerRequest&, bool on_storage, Reply& reply) mutable {
+    if (on_storage && !std::exchange(broken, true)) reply.cut_after = 100'000;
+  });
+  EXPECT_EQ(heads_of(one), 1u);
+  EXPECT_EQ(requests_of("GET", "/blob/"), 2u);
+  EXPECT_EQ(heads_of(one), 1u) << "the branch may have moved";
+  EXPECT_EQ(heads_of([&] {
+              hf_hub_download(hub_client, kRepo, "model.safetensors", {.revision = commit});
+            }),
+            0u);
+  EXPECT_EQ(heads_of(snapshot), files.size() - 1);
+  EXPECT_EQ(heads_of(snapshot), 0u) << "all of it is there";
+  // A new commit: the one file that changed is asked for, and a copy of another one is not.
+  auto changed = files;
+  changed["config.json"].content = "{}";
+  changed["copy.safetensors"] = files["model.safetensors"];
+  changed["copy.md"] = files["README.md"];
+  hub.commit(kRepo, changed);
+  EXPECT_EQ(heads_of(snapshot), 1u);
+  EXPECT_EQ(requests_of("HEAD", "config.json"), 1u);
+  EXPECT_EQ(requests_of("GET", "/resolve/"), 1u);
+  expect_whole(snapshot_download(hub_client, kRepo), changed);
+}
+
+TEST_F(HubTest, ABlobThatIsCutShortIsFetchedForANewCommit) {
+  Client hub_client = client();
+  const fs::path first = snapshot_download(hub_client, kRepo);
+  fs::resize_file(fs::canonical(first / "model.safetensors"), 1000);
+  auto changed = files;
+  changed["config.json"].content = "{}";
+  hub.commit(kRepo, changed);
+  expect_whole(snapshot_download(hub_client, kRepo), changed);
 }
 
 TEST_F(HubTest, ANewCommitSharesTheBlobs) {

@@ -43,6 +43,7 @@ const Method kMethod{
     .warn_of_loaded = warn_of_loaded,
     .warn_of_state = warn_of_state,
     .can_merge = true,
+    .can_mix = true,
 };
 
 }  // namespace peft::lora

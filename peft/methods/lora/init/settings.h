@@ -83,8 +83,9 @@ struct LoraGAConfig {
   int64_t stable_gamma = 16;        // of scale "stable", > 0
 
   static void fields(auto& self, auto&& field) {
-    field("direction", self.direction, "Which components A and B get.");
-    field("scale", self.scale, "How B is scaled.");
+    field("direction", self.direction,
+          "Which components A and B get: ArBr, A2rBr, ArB2r or random.");
+    field("scale", self.scale, "How B is scaled: stable, weight_svd, gd_scale or unit.");
     field("stable_gamma", self.stable_gamma, "Gamma of the scale 'stable'.");
   }
   /// Throws: ConfigError.

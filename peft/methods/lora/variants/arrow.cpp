@@ -7,9 +7,9 @@
 #include <limits>
 
 #include "peft/base/error.h"
+#include "peft/base/json_fields.h"
 #include "peft/base/text.h"
 #include "peft/methods/lora/products.h"
-#include "peft/methods/lora/variants/sub_config.h"
 
 namespace peft::lora {
 namespace {
@@ -97,31 +97,18 @@ Tensor arrow_prototype(const Tensor& a, const Tensor& b, std::optional<int64_t> 
 }
 
 ArrowConfig ArrowConfig::parse(const Json& object) {
-  const SubConfig fields("arrow_config", object,
-                         {"top_k", "router_temperature", "use_gks", "task_adapter_names",
-                          "gks_adapter_names", "rng_seed"});
+  const FieldPath path{"LoraConfig", "arrow_config"};
   ArrowConfig config;
-  config.top_k = fields.integer("top_k", config.top_k);
-  config.router_temperature = fields.number("router_temperature", config.router_temperature);
-  config.use_gks = fields.boolean("use_gks", config.use_gks);
-  config.task_adapter_names = fields.names("task_adapter_names");
-  config.gks_adapter_names = fields.names("gks_adapter_names");
-  config.rng_seed = fields.optional_integer("rng_seed");
-  if (config.top_k <= 0) fields.refuse("top_k", "a positive integer");
-  if (!(config.router_temperature > 0)) fields.refuse("router_temperature", "a positive number");
+  read_value(object, config, path);
+  const auto refuse = [&](const char* key, const char* expected) {
+    throw_wrong_type(object.at(key), expected, path.child(key));
+  };
+  if (config.top_k <= 0) refuse("top_k", "a positive integer");
+  if (!(config.router_temperature > 0)) refuse("router_temperature", "a positive number");
   return config;
 }
 
-Json ArrowConfig::to_json() const {
-  Json object = {{"top_k", top_k},
-                 {"router_temperature", router_temperature},
-                 {"use_gks", use_gks},
-                 {"task_adapter_names", task_adapter_names},
-                 {"gks_adapter_names", gks_adapter_names},
-                 {"rng_seed", nullptr}};
-  if (rng_seed) object["rng_seed"] = *rng_seed;
-  return object;
-}
+Json ArrowConfig::to_json() const { return peft::to_json(*this); }
 
 ArrowVariant::ArrowVariant(const LoraConfig& config)
     : config_(ArrowConfig::parse(config.arrow_config)) {}
@@ -134,7 +121,7 @@ void ArrowVariant::prepare(LoraAdapter&, const VariantSetup& setup) {
 
 bool ArrowVariant::is_task(const std::string& name, const LoraAdapter& adapter) const {
   const auto& general = config_.gks_adapter_names;
-  if (std::find(general.begin(), general.end(), name) != general.end()) return false;
+  if (general && std::find(general->begin(), general->end(), name) != general->end()) return false;
   if (is_numbered_general(name)) return false;
   return dynamic_cast<const ArrowVariant*>(adapter.variant.get()) == nullptr;
 }
@@ -159,7 +146,7 @@ std::vector<const LoraAdapter*> ArrowVariant::task_adapters() const {
 // All of one rank.
 std::vector<const LoraAdapter*> ArrowVariant::general_adapters() const {
   std::vector<const LoraAdapter*> found;
-  for (const std::string& name : config_.gks_adapter_names) {
+  for (const std::string& name : config_.gks_adapter_names.value_or(std::vector<std::string>())) {
     const auto place = beside_->find(name);
     if (place == beside_->end()) {
       throw ConfigError(name_ + ": arrow_config: use_gks: expected the general adapter " +

@@ -15,10 +15,19 @@ struct ArrowConfig {
   int64_t top_k = 3;                // task adapters that a token gets a share of
   double router_temperature = 1.0;  // above 1: shares more alike; below: less
   bool use_gks = false;             // take the general adapters' mean out of the task adapters
-  std::vector<std::string> task_adapter_names = {};  // as create_arrow_model named them
-  std::vector<std::string> gks_adapter_names = {};   // the general ones
-  std::optional<int64_t> rng_seed = std::nullopt;    // of the prototypes; nullopt: none
+  /// As create_arrow_model named them, and the general ones.
+  std::optional<std::vector<std::string>> task_adapter_names = std::nullopt;
+  std::optional<std::vector<std::string>> gks_adapter_names = std::nullopt;
+  std::optional<int64_t> rng_seed = std::nullopt;  // of the prototypes; nullopt: none
 
+  static void fields(auto& self, auto&& field) {
+    field("top_k", self.top_k, "Task adapters that a token gets a share of.");
+    field("router_temperature", self.router_temperature, "Above 1: shares more alike.");
+    field("use_gks", self.use_gks, "Take the general adapters' mean out of the task adapters.");
+    field("task_adapter_names", self.task_adapter_names, "As create_arrow_model named them.");
+    field("gks_adapter_names", self.gks_adapter_names, "The general ones.");
+    field("rng_seed", self.rng_seed, "Of the prototypes.");
+  }
   /// Throws: ConfigError naming the key.
   static ArrowConfig parse(const Json& object);
   /// Every field, as Python writes it.

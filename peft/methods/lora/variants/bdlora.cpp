@@ -6,19 +6,20 @@
 #include <algorithm>
 
 #include "peft/base/error.h"
+#include "peft/base/json_fields.h"
 #include "peft/base/text.h"
 #include "peft/methods/lora/products.h"
-#include "peft/methods/lora/variants/sub_config.h"
 
 namespace peft::lora {
 namespace {
 
 using at::Tensor;
 
-bool names_part_of(const std::string& module, const std::vector<std::string>& parts) {
-  return std::any_of(parts.begin(), parts.end(), [&](const std::string& part) {
-    return module.find(part) != std::string::npos;
-  });
+bool names_part_of(const std::string& module,
+                   const std::optional<std::vector<std::string>>& parts) {
+  return parts && std::any_of(parts->begin(), parts->end(), [&](const std::string& part) {
+           return module.find(part) != std::string::npos;
+         });
 }
 
 void check_divisible(const std::string& module, const char* what, int64_t size, int64_t blocks) {
@@ -48,18 +49,18 @@ Tensor full_matrix(const Tensor& weight, int64_t blocks) {
 }  // namespace
 
 BdLoraConfig BdLoraConfig::parse(const Json& object) {
-  const SubConfig fields("use_bdlora", object,
-                         {"target_modules_bd_a", "target_modules_bd_b", "nblocks", "match_strict"});
+  const FieldPath path{"LoraConfig", "use_bdlora"};
   BdLoraConfig config;
-  config.target_modules_bd_a = fields.names("target_modules_bd_a");
-  config.target_modules_bd_b = fields.names("target_modules_bd_b");
-  config.nblocks = fields.integer("nblocks", config.nblocks);
-  config.match_strict = fields.boolean("match_strict", config.match_strict);
-  if (config.nblocks <= 0) fields.refuse("nblocks", "a positive integer");
-  for (const std::string& name : config.target_modules_bd_a) {
-    const auto& others = config.target_modules_bd_b;
+  read_value(object, config, path);
+  const auto refuse = [&](const char* key, const char* expected) {
+    throw_wrong_type(object.at(key), expected, path.child(key));
+  };
+  if (config.nblocks <= 0) refuse("nblocks", "a positive integer");
+  if (!config.target_modules_bd_a || !config.target_modules_bd_b) return config;
+  const auto& others = *config.target_modules_bd_b;
+  for (const std::string& name : *config.target_modules_bd_a) {
     if (std::find(others.begin(), others.end(), name) != others.end()) {
-      fields.refuse("target_modules_bd_b", "names that target_modules_bd_a has not");
+      refuse("target_modules_bd_b", "names that target_modules_bd_a has not");
     }
   }
   return config;

@@ -7,11 +7,20 @@ namespace peft::lora {
 /// What adapter_config.json's `use_bdlora` says.  Source: BdLoraConfig in
 /// peft/tuners/lora/config.py.
 struct BdLoraConfig {
-  std::vector<std::string> target_modules_bd_a = {};  // parts of names whose A is block-diagonal
-  std::vector<std::string> target_modules_bd_b = {};
+  /// Parts of names whose A, or B, is block-diagonal; nullopt: none.
+  std::optional<std::vector<std::string>> target_modules_bd_a = std::nullopt;
+  std::optional<std::vector<std::string>> target_modules_bd_b = std::nullopt;
   int64_t nblocks = 1;
   bool match_strict = true;  // every target has to be in one of the lists
 
+  static void fields(auto& self, auto&& field) {
+    field("target_modules_bd_a", self.target_modules_bd_a,
+          "Parts of names whose A is block-diagonal.");
+    field("target_modules_bd_b", self.target_modules_bd_b,
+          "Parts of names whose B is block-diagonal.");
+    field("nblocks", self.nblocks, "Blocks of a matrix.");
+    field("match_strict", self.match_strict, "Every target has to be in one of the lists.");
+  }
   /// Throws: ConfigError naming the key.
   static BdLoraConfig parse(const Json& object);
 };

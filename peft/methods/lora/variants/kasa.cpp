@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "peft/base/error.h"
+#include "peft/base/json_fields.h"
 #include "peft/methods/lora/products.h"
-#include "peft/methods/lora/variants/sub_config.h"
 
 namespace peft::lora {
 namespace {
@@ -27,12 +27,13 @@ Tensor distance_from_one(const Tensor& gram) {
 }  // namespace
 
 KasaConfig KasaConfig::parse(const Json& object) {
-  const SubConfig fields("kasa_config", object, {"beta", "gamma"});
+  const FieldPath path{"LoraConfig", "kasa_config"};
   KasaConfig config;
-  config.beta = fields.number("beta", config.beta);
-  config.gamma = fields.number("gamma", config.gamma);
-  if (!(config.beta >= 0)) fields.refuse("beta", "a number of at least 0");
-  if (!(config.gamma >= 0)) fields.refuse("gamma", "a number of at least 0");
+  read_value(object, config, path);
+  for (const auto& [key, value] :
+       {std::pair("beta", config.beta), std::pair("gamma", config.gamma)}) {
+    if (!(value >= 0)) throw_wrong_type(object.at(key), "a number of at least 0", path.child(key));
+  }
   return config;
 }
 

@@ -10,6 +10,10 @@ struct KasaConfig {
   double beta = 1e-4;   // weight of the squares of the singular values in the extra loss
   double gamma = 1e-3;  // weight of A's and B's distance from orthogonality
 
+  static void fields(auto& self, auto&& field) {
+    field("beta", self.beta, "Weight of the squares of the singular values in the extra loss.");
+    field("gamma", self.gamma, "Weight of the distance of A and B from orthogonality.");
+  }
   /// Throws: ConfigError naming the key.
   static KasaConfig parse(const Json& object);
 };

@@ -4,9 +4,9 @@
 
 #include <cmath>
 
+#include "peft/base/json_fields.h"
 #include "peft/base/warnings.h"
 #include "peft/methods/lora/products.h"
-#include "peft/methods/lora/variants/sub_config.h"
 
 namespace peft::lora {
 namespace {
@@ -50,19 +50,15 @@ Tensor normal_distance(const Tensor& variance, double samples) {
 }  // namespace
 
 MontecloraConfig MontecloraConfig::parse(const Json& object) {
-  const SubConfig fields("monteclora_config", object,
-                         {"num_samples", "use_entropy", "dirichlet_prior", "sample_scaler",
-                          "kl_loss_weight", "buffer_size"});
+  const FieldPath path{"LoraConfig", "monteclora_config"};
   MontecloraConfig config;
-  config.num_samples = fields.integer("num_samples", config.num_samples);
-  config.use_entropy = fields.boolean("use_entropy", config.use_entropy);
-  config.dirichlet_prior = fields.number("dirichlet_prior", config.dirichlet_prior);
-  config.sample_scaler = fields.number("sample_scaler", config.sample_scaler);
-  config.kl_loss_weight = fields.number("kl_loss_weight", config.kl_loss_weight);
-  config.buffer_size = fields.integer("buffer_size", config.buffer_size);
-  if (config.num_samples <= 0) fields.refuse("num_samples", "a positive integer");
-  if (!(config.dirichlet_prior > 0)) fields.refuse("dirichlet_prior", "a positive number");
-  if (config.buffer_size <= 0) fields.refuse("buffer_size", "a positive integer");
+  read_value(object, config, path);
+  const auto refuse = [&](const char* key, const char* expected) {
+    throw_wrong_type(object.at(key), expected, path.child(key));
+  };
+  if (config.num_samples <= 0) refuse("num_samples", "a positive integer");
+  if (!(config.dirichlet_prior > 0)) refuse("dirichlet_prior", "a positive number");
+  if (config.buffer_size <= 0) refuse("buffer_size", "a positive integer");
   return config;
 }
 

@@ -17,6 +17,14 @@ struct MontecloraConfig {
   double kl_loss_weight = 1e-5;
   int64_t buffer_size = 150;  // Python draws as many at once; here each call draws its own
 
+  static void fields(auto& self, auto&& field) {
+    field("num_samples", self.num_samples, "Draws of A that a training step averages.");
+    field("use_entropy", self.use_entropy, "Add the entropy of the mixture to the loss.");
+    field("dirichlet_prior", self.dirichlet_prior, "Prior of the mixture.");
+    field("sample_scaler", self.sample_scaler, "Scale of the draws.");
+    field("kl_loss_weight", self.kl_loss_weight, "Weight of the extra loss.");
+    field("buffer_size", self.buffer_size, "Draws that Python makes at once.");
+  }
   /// Throws: ConfigError naming the key.
   static MontecloraConfig parse(const Json& object);
 };

@@ -5,8 +5,8 @@
 
 #include <cmath>
 
+#include "peft/base/json_fields.h"
 #include "peft/methods/lora/products.h"
-#include "peft/methods/lora/variants/sub_config.h"
 
 namespace peft::lora {
 namespace {
@@ -71,16 +71,17 @@ class CompressedLinear : public torch::autograd::Function<CompressedLinear> {
 }  // namespace
 
 VeloraConfig VeloraConfig::parse(const Json& object) {
-  const SubConfig fields("velora_config", object, {"num_groups", "scale", "init_type"});
+  const FieldPath path{"LoraConfig", "velora_config"};
   VeloraConfig config;
-  config.num_groups = fields.integer("num_groups", config.num_groups);
-  config.scale = fields.number("scale", config.scale);
-  config.init_type = fields.word("init_type", config.init_type);
-  if (config.num_groups <= 0) fields.refuse("num_groups", "a positive integer");
-  if (!(config.scale > 0)) fields.refuse("scale", "a positive number");
+  read_value(object, config, path);
+  const auto refuse = [&](const char* key, const char* expected) {
+    throw_wrong_type(object.at(key), expected, path.child(key));
+  };
+  if (config.num_groups <= 0) refuse("num_groups", "a positive integer");
+  if (!(config.scale > 0)) refuse("scale", "a positive number");
   const std::string& type = config.init_type;
   if (type != "batch_average" && type != "batch_average_once" && type != "random") {
-    fields.refuse("init_type", "'batch_average', 'batch_average_once' or 'random'");
+    refuse("init_type", "'batch_average', 'batch_average_once' or 'random'");
   }
   return config;
 }

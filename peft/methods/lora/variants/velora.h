@@ -13,6 +13,11 @@ struct VeloraConfig {
   double scale = 1.0;                       // of the input as it is made up again in backward
   std::string init_type = "batch_average";  // or "batch_average_once", "random"
 
+  static void fields(auto& self, auto&& field) {
+    field("num_groups", self.num_groups, "Parts that the width of the input is cut into.");
+    field("scale", self.scale, "Of the input as it is made up again in backward.");
+    field("init_type", self.init_type, "batch_average, batch_average_once or random.");
+  }
   /// Throws: ConfigError naming the key.
   static VeloraConfig parse(const Json& object);
 };
