@@ -131,8 +131,8 @@ class AdapterTable {
   size_t last_ = 0;
 };
 
-TunerLayerStatus status_of(const Attachment& attachment, const Tuner& tuner,
-                           const Targeted& targeted, AdapterTable& adapters) {
+TunerLayerStatus status_of(const Attachment& attachment, const Targeted& targeted,
+                           AdapterTable& adapters) {
   const TunerLayer& layer = *attachment.layer;
   const Site& site = layer.site();
   TunerLayerStatus status{
@@ -191,7 +191,7 @@ std::vector<TunerLayerStatus> get_layer_status(const Tuner& tuner) {
     in_order.emplace_back(found == places.end() ? places.size() : found->second, std::move(status));
   };
   for (const Attachment& attachment : tuner.attachments()) {
-    add(attachment.found.site.module_name, status_of(attachment, tuner, targeted, adapters));
+    add(attachment.found.site.module_name, status_of(attachment, targeted, adapters));
   }
   for (const auto& saved : tuner.saved_modules()) {
     add(saved->module().name, status_of(*saved, targeted, adapters));

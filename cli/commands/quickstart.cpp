@@ -25,9 +25,9 @@ struct QuickstartOptions {
   std::filesystem::path output_dir = "runs/quickstart";
   std::string dtype = "auto";
   std::string device = "auto";
-  double learning_rate = 5e-4;
-  int64_t per_device_train_batch_size = 1;
-  double num_train_epochs = 0.5;
+  double learning_rate = 1.5e-3;
+  int64_t per_device_train_batch_size = 2;
+  double num_train_epochs = 0.45;
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;

@@ -99,8 +99,17 @@ void TrainableTokensLayer::remove(const std::string& name) {
   refresh();
 }
 
+// A model that is moved takes its parameters along; the positions follow them here.
+TrainableTokensLayer::Rows TrainableTokensLayer::rows_of(const std::string& name) const {
+  Rows rows = adapters_.at(name);
+  for (Tensor* positions : {&rows.indices, &rows.sorted, &rows.order}) {
+    *positions = positions->to(rows.values.device());
+  }
+  return rows;
+}
+
 Tensor TrainableTokensLayer::weight_after(const std::string& name, const Tensor& weight) const {
-  const Rows& rows = adapters_.at(name);
+  const Rows rows = rows_of(name);
   return weight.index_copy(0, rows.indices, rows.values.to(weight.scalar_type()));
 }
 
@@ -128,7 +137,7 @@ std::string TrainableTokensLayer::merge_conflict(const std::string& name,
 // The trained rows are looked up in their own small matrix, so that the whole weight is never
 // copied.
 Tensor TrainableTokensLayer::embedding(const Tensor& weight, const EmbeddingCall& call) const {
-  const Rows& rows = running();
+  const Rows rows = rows_of(present_adapters().front());
   const Tensor y =
       at::embedding(weight, call.indices, call.padding_idx, call.scale_grad_by_freq, call.sparse);
   const Tensor ids = call.indices.flatten().to(at::kLong);
@@ -150,7 +159,7 @@ Tensor TrainableTokensLayer::embedding(const Tensor& weight, const EmbeddingCall
 // The head's scores of the trained tokens are made from their rows.
 Tensor TrainableTokensLayer::linear(const Tensor& x, const Tensor& weight,
                                     const std::optional<Tensor>& bias) const {
-  const Rows& rows = running();
+  const Rows rows = rows_of(present_adapters().front());
   std::optional<Tensor> own_bias;
   if (bias && bias->defined()) own_bias = bias->index_select(0, rows.indices);
   const Tensor y = at::linear(x, weight, bias);

@@ -62,7 +62,7 @@ class TrainableTokensLayer final : public TunerLayer {
     at::Tensor order;    // [K], where the sorted ones stand in `values`
     at::Tensor values;   // [K, D], what is read in their place
   };
-  const Rows& running() const { return adapters_.at(present_adapters().front()); }
+  Rows rows_of(const std::string& name) const;
 
   std::map<std::string, Rows> adapters_;
 };

@@ -1,5 +1,5 @@
-// Models on a GPU, or with a GPU beside them: the same numbers as on the CPU. Skipped where there
-// is none.
+// Models on a GPU, or with a GPU beside them: the same numbers as on the CPU. A test of the project
+// where libtorch has CUDA.
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
