@@ -98,6 +98,11 @@ void name_base_model(const ModelTree& tree, PeftConfig& config) {
   *named = name;
 }
 
+// Whose adapter a new one would be. Whether the tuner takes it is for the tuner to say.
+const Method& method_for(const Tuner& tuner, const PeftConfig& config) {
+  return tuner.is_mixed() ? find_method(config.peft_type()) : tuner.method();
+}
+
 }  // namespace
 
 void prepare_new_config(const ModelTree& tree, PeftConfig& config,
@@ -196,7 +201,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
 
 void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
                             bool autocast_adapter_dtype, bool low_cpu_mem_usage) {
-  warn_of_bad_name(adapter, find_method(config.peft_type()));
+  warn_of_bad_name(adapter, method_for(*tuner_, config));
   tuner_->inject(
       adapter, std::move(config),
       {.autocast_adapter_dtype = autocast_adapter_dtype, .low_cpu_mem_usage = low_cpu_mem_usage});
@@ -211,7 +216,7 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
   if (is_new) config = read_adapter_config(folder, options.source);
   const StateDict tensors = read_adapter_weights(folder, options.source);
   if (is_new) {
-    const Method& method = find_method(config->peft_type());
+    const Method& method = method_for(*tuner_, *config);
     set_run(*config, options.is_trainable, options.ephemeral_gpu_offload);
     warn_of_bad_name(adapter, method);
     if (method.warn_of_loaded) {

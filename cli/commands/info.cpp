@@ -14,7 +14,7 @@ namespace peft::cli {
 namespace {
 
 struct InfoOptions {
-  NamedAdaptersOptions model = {};
+  NamedAdaptersOptions model = {.model = {.device = "cpu"}};
   std::vector<std::filesystem::path> paths = {};
   bool modules = false;
   bool json = false;

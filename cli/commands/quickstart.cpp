@@ -27,7 +27,7 @@ struct QuickstartOptions {
   std::string device = "auto";
   double learning_rate = 1.5e-3;
   int64_t per_device_train_batch_size = 2;
-  double num_train_epochs = 0.45;
+  double num_train_epochs = 0.43;
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;
