@@ -25,9 +25,9 @@ struct QuickstartOptions {
   std::filesystem::path output_dir = "runs/quickstart";
   std::string dtype = "auto";
   std::string device = "auto";
-  double learning_rate = 1.5e-3;
-  int64_t per_device_train_batch_size = 2;
-  double num_train_epochs = 0.43;
+  double learning_rate = 5e-4;
+  int64_t per_device_train_batch_size = 4;
+  double num_train_epochs = 1;
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;
@@ -150,10 +150,9 @@ int quickstart(const QuickstartOptions& options, Console& console) {
   show_answers(questions, before, console);
   console.result(fmt::format("exact match before training: {}\n", percent(score_before.all)));
 
-  console.headline(
-      fmt::format("2. Training: LoRA, rank {}, {} of {} parameters, {:g} passes over {} rows",
-                  options.lora_r, with_thousands(trainable), with_thousands(total),
-                  options.num_train_epochs, run.data.train.size()));
+  console.headline(fmt::format("2. Training: LoRA, rank {}, {} of {} parameters, {} rows",
+                               options.lora_r, with_thousands(trainable), with_thousands(total),
+                               run.data.train.size()));
   CausalLMTask task(model.peft());
   const TrainOutcome outcome = run_training(std::move(run), task, console);
   if (outcome.exit_code != 0) return outcome.exit_code;
