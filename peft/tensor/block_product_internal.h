@@ -31,8 +31,12 @@ struct BlockProductTask {
   bool transposed = false;
   float scale = 1;
 };
+/// bfloat16 goes through the processor's products of pairs, float32 through tiles
+/// of registers: strip_product packs the weight, dot_product (transposed only) reads it as it lies.
 void block_product(const BlockProductTask<float>& task);
 void block_product(const BlockProductTask<Bfloat16>& task);
+void dot_product(const BlockProductTask<float>& task);
+void strip_product(const BlockProductTask<float>& task);
 
 /// The same for so few rows that reading the weight is all the work: nothing is packed, and
 /// bfloat16 needs no instructions of its own. Transposed products with one update for all rows, or

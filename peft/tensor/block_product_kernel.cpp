@@ -15,22 +15,20 @@ constexpr int64_t kInner = 1024;  // depth of a packed panel
 constexpr int64_t kStep = 8;      // a lower tile is filled up with zeros to a multiple of this
 
 // One tile of sums becomes a part of the result.
-template <typename T>
 struct TileStore {
-  const float* sums = nullptr;  // [rows, columns]
-  const T* bias = nullptr;      // [columns]
-  T* out = nullptr;
+  const float* sums = nullptr;     // [rows, columns]
+  const Bfloat16* bias = nullptr;  // [columns]
+  Bfloat16* out = nullptr;
   int64_t rows = 0, columns = 0, out_stride = 0;
   float scale = 1;
 };
 
-template <typename T>
-PEFT_INLINE void store_rows(const TileStore<T>& tile) {
+PEFT_CLONES void store_tile(const TileStore& tile) {
   for (int64_t r = 0; r < tile.rows; ++r) {
     const float* __restrict sums = tile.sums + r * tile.columns;
-    T* __restrict out = tile.out + r * tile.out_stride;
+    Bfloat16* __restrict out = tile.out + r * tile.out_stride;
     if (tile.bias != nullptr) {
-      const T* __restrict bias = tile.bias;
+      const Bfloat16* __restrict bias = tile.bias;
       for (int64_t c = 0; c < tile.columns; ++c)
         store(out[c], sums[c] * tile.scale + load(bias[c]));
     } else {
@@ -38,25 +36,21 @@ PEFT_INLINE void store_rows(const TileStore<T>& tile) {
     }
   }
 }
-PEFT_CLONES void store_tile(const TileStore<float>& tile) { store_rows(tile); }
-PEFT_CLONES void store_tile(const TileStore<Bfloat16>& tile) { store_rows(tile); }
 
 // A block of rows, filled up to a height that has machine code.
-template <typename T>
 struct RowBlock {
-  const T* data = nullptr;
+  const Bfloat16* data = nullptr;
   int64_t rows = 0, stride = 0;
 };
 
-template <typename T>
-RowBlock<T> row_block(const T* in, int64_t stride, int64_t rows, int64_t width,
-                      std::vector<T>& scratch) {
+RowBlock row_block(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width,
+                   std::vector<Bfloat16>& scratch) {
   const auto height = (rows + kStep - 1) / kStep * kStep;
   if (height == rows) return {in, rows, stride};
-  scratch.assign(static_cast<size_t>(height * width), T{});
+  scratch.assign(static_cast<size_t>(height * width), Bfloat16{});
   for (int64_t r = 0; r < rows; ++r) {
     std::memcpy(scratch.data() + r * width, in + r * stride,
-                static_cast<size_t>(width) * sizeof(T));
+                static_cast<size_t>(width) * sizeof(Bfloat16));
   }
   return {scratch.data(), height, width};
 }
@@ -95,17 +89,15 @@ PEFT_INLINE void dot_products(const BlockProductTask<T>& t) {
   }
 }
 
-template <typename T>
-int64_t highest_rank(const BlockProductTask<T>& task) {
+int64_t highest_rank(const BlockProductTask<Bfloat16>& task) {
   int64_t rank = 0;
-  for (const RowUpdate<T>& update : task.updates) rank = std::max(rank, update.rank);
+  for (const RowUpdate<Bfloat16>& update : task.updates) rank = std::max(rank, update.rank);
   return rank;
 }
 
-template <typename T>
 class PanelProduct {
  public:
-  explicit PanelProduct(const BlockProductTask<T>& task)
+  explicit PanelProduct(const BlockProductTask<Bfloat16>& task)
       : t_(task),
         panel_(static_cast<size_t>(std::min(task.inner, kInner) * kPanel)),
         factor_(static_cast<size_t>(highest_rank(task) * kPanel)),
@@ -126,7 +118,8 @@ class PanelProduct {
 
  private:
   // Rows `first`.. of the right side, the columns of this panel.
-  void pack(const T* from, int64_t stride, int64_t first, int64_t depth, T* to) const {
+  void pack(const Bfloat16* from, int64_t stride, int64_t first, int64_t depth,
+            Bfloat16* to) const {
     if (t_.transposed) {
       pack_columns(from + column_ * stride + first, stride, columns_, depth, to);
     } else {
@@ -143,24 +136,24 @@ class PanelProduct {
       multiply_tile({block.rows, columns_, depth, block.stride, columns_, columns_, inner > 0},
                     block.data, panel_.data(), sums);
       if (inner + depth < t_.inner) continue;
-      for (const RowUpdate<T>& update : t_.updates) {
+      for (const RowUpdate<Bfloat16>& update : t_.updates) {
         const auto first = std::max(row, update.first_row);
         const auto last = std::min(row + rows, update.last_row);
         if (first < last) add_update(update, first, last, sums + (first - row) * columns_);
       }
-      store_tile(TileStore<T>{.sums = sums,
-                              .bias = t_.bias == nullptr ? nullptr : t_.bias + column_,
-                              .out = t_.out + row * t_.out_stride + column_,
-                              .rows = rows,
-                              .columns = columns_,
-                              .out_stride = t_.out_stride,
-                              .scale = t_.scale});
+      store_tile(TileStore{.sums = sums,
+                           .bias = t_.bias == nullptr ? nullptr : t_.bias + column_,
+                           .out = t_.out + row * t_.out_stride + column_,
+                           .rows = rows,
+                           .columns = columns_,
+                           .out_stride = t_.out_stride,
+                           .scale = t_.scale});
     }
   }
 
   // To the sums of rows `first` to `last`. What fills a block up must not touch the sums of rows
   // below it: zeros times an adapter that is broken are not zeros.
-  void add_update(const RowUpdate<T>& update, int64_t first, int64_t last, float* sums) {
+  void add_update(const RowUpdate<Bfloat16>& update, int64_t first, int64_t last, float* sums) {
     if (packed_ != &update) {
       pack(update.factor, update.factor_stride, 0, update.rank, factor_.data());
     }
@@ -181,9 +174,9 @@ class PanelProduct {
                   factor_.data(), sums);
   }
 
-  const BlockProductTask<T>& t_;
-  std::vector<T> panel_, factor_, scratch_;
-  const RowUpdate<T>* packed_ = nullptr;  // whose factor factor_ holds
+  const BlockProductTask<Bfloat16>& t_;
+  std::vector<Bfloat16> panel_, factor_, scratch_;
+  const RowUpdate<Bfloat16>* packed_ = nullptr;  // whose factor factor_ holds
   std::array<float, static_cast<size_t>(kStep* kPanel)> rest_;
   std::vector<float> sums_;
   int64_t column_ = 0, columns_ = 0;
@@ -191,8 +184,16 @@ class PanelProduct {
 
 }  // namespace
 
-void block_product(const BlockProductTask<float>& task) { PanelProduct<float>(task).run(); }
-void block_product(const BlockProductTask<Bfloat16>& task) { PanelProduct<Bfloat16>(task).run(); }
+void block_product(const BlockProductTask<float>& task) {
+  // For so many rows it pays to turn the weight as it is packed.
+  constexpr int64_t kManyRows = 128;
+  if (task.transposed && task.last_row - task.first_row < kManyRows) {
+    dot_product(task);
+  } else {
+    strip_product(task);
+  }
+}
+void block_product(const BlockProductTask<Bfloat16>& task) { PanelProduct(task).run(); }
 
 PEFT_CLONES void few_rows_product(const BlockProductTask<float>& task) { dot_products(task); }
 PEFT_CLONES void few_rows_product(const BlockProductTask<Bfloat16>& task) { dot_products(task); }
