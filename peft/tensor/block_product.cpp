@@ -4,6 +4,8 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
+#include <functional>
 #include <vector>
 
 #include "peft/tensor/block_product_internal.h"
@@ -86,9 +88,21 @@ void run_few_rows(const BlockProduct& p, const at::Tensor& out) {
   });
 }
 
+// Threads take parts until none is left: one that is held up by other programs takes fewer.
+void share_out(int64_t parts, const std::function<void(int64_t)>& work) {
+  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  std::atomic<int64_t> next = 0;
+  at::parallel_for(0, std::min(parts, threads), 1, [&](int64_t begin, int64_t end) {
+    for (; begin < end; ++begin) {
+      for (auto part = next++; part < parts; part = next++) work(part);
+    }
+  });
+}
+
 template <typename T>
 void run(const BlockProduct& p, const at::Tensor& out) {
   if (p.x.size(0) < kFewestRows) return run_few_rows<T>(p, out);
+  constexpr int64_t kPartsAThread = 4;
   const auto updates = updates_of<T>(p);
   auto whole = task_of<T>(p, out);
   whole.updates = updates;
@@ -97,19 +111,16 @@ void run(const BlockProduct& p, const at::Tensor& out) {
   const auto panels = divide_up(whole.columns, kernels::kPanel);
   const auto row_tasks = count_row_tasks(rows, panels, threads);
   const auto height = divide_up(divide_up(rows, row_tasks), kFewestRows) * kFewestRows;
-  const auto column_tasks =
-      std::min(panels, row_tasks < threads ? divide_up(threads, row_tasks) : 1);
+  const auto column_tasks = std::min(panels, kPartsAThread * divide_up(threads, row_tasks));
   const auto width = divide_up(panels, column_tasks) * kernels::kPanel;
-  at::parallel_for(0, row_tasks * column_tasks, 1, [&](int64_t begin, int64_t end) {
-    for (auto item = begin; item < end; ++item) {
-      auto task = whole;
-      task.first_row = item / column_tasks * height;
-      task.last_row = std::min(rows, task.first_row + height);
-      task.first_column = item % column_tasks * width;
-      task.last_column = std::min(whole.columns, task.first_column + width);
-      if (task.first_row < task.last_row && task.first_column < task.last_column) {
-        kernels::block_product(task);
-      }
+  share_out(row_tasks * column_tasks, [&](int64_t item) {
+    auto task = whole;
+    task.first_row = item / column_tasks * height;
+    task.last_row = std::min(rows, task.first_row + height);
+    task.first_column = item % column_tasks * width;
+    task.last_column = std::min(whole.columns, task.first_column + width);
+    if (task.first_row < task.last_row && task.first_column < task.last_column) {
+      kernels::block_product(task);
     }
   });
 }

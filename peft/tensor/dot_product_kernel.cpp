@@ -40,7 +40,8 @@ struct DotSums {
     }
     for (; i < count; ++i) {
       for (int64_t r = 0; r < Rows; ++r) {
-        for (int64_t c = 0; c < Columns; ++c) rest[r][c] += x[r * x_stride + i] * w[c * w_stride + i];
+        for (int64_t c = 0; c < Columns; ++c)
+          rest[r][c] += x[r * x_stride + i] * w[c * w_stride + i];
       }
     }
   }

@@ -10,19 +10,19 @@
 /// that get the same update. Private to the files of kernels.
 
 // `name` calls `run<Lanes>`, which is compiled for each width of registers and must be inline.
-#define PEFT_BY_REGISTER_WIDTH(name, run)                                                       \
-  namespace {                                                                                   \
-  __attribute__((target("arch=x86-64-v4"))) void name##_16(const BlockProductTask<float>& t) {  \
-    run<16>(t);                                                                                 \
-  }                                                                                             \
-  __attribute__((target("arch=x86-64-v3"))) void name##_8(const BlockProductTask<float>& t) {   \
-    run<8>(t);                                                                                  \
-  }                                                                                             \
-  void name##_4(const BlockProductTask<float>& t) { run<4>(t); }                                \
-  }                                                                                             \
-  void name(const BlockProductTask<float>& t) {                                                 \
-    static const int64_t lanes = register_lanes();                                              \
-    return lanes == 16 ? name##_16(t) : lanes == 8 ? name##_8(t) : name##_4(t);                 \
+#define PEFT_BY_REGISTER_WIDTH(name, run)                                                      \
+  namespace {                                                                                  \
+  __attribute__((target("arch=x86-64-v4"))) void name##_16(const BlockProductTask<float>& t) { \
+    run<16>(t);                                                                                \
+  }                                                                                            \
+  __attribute__((target("arch=x86-64-v3"))) void name##_8(const BlockProductTask<float>& t) {  \
+    run<8>(t);                                                                                 \
+  }                                                                                            \
+  void name##_4(const BlockProductTask<float>& t) { run<4>(t); }                               \
+  }                                                                                            \
+  void name(const BlockProductTask<float>& t) {                                                \
+    static const int64_t lanes = register_lanes();                                             \
+    return lanes == 16 ? name##_16(t) : lanes == 8 ? name##_8(t) : name##_4(t);                \
   }
 
 namespace peft::kernels {

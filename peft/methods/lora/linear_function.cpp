@@ -77,6 +77,12 @@ Tensor input_gradient(const Tensor& dy, const Tensor& weight, const Tensor& dlow
   return frozen_product({.x = dy, .weight = weight}).add_(at::mm(dlow, a).mul_(keep));
 }
 
+// leftᵀ right.  left [N, R], right [N, M]
+Tensor turned_product(const Tensor& left, const Tensor& right) {
+  if (at::GradMode::is_enabled()) return at::mm(left.t(), right);
+  return frozen_product({.x = left.t().contiguous(), .weight = right});
+}
+
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
@@ -117,8 +123,8 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     if (weight.requires_grad()) out[kWeight] = at::mm(dy.t(), rows).to(weight.scalar_type());
     if (context->saved_data["bias_learns"].toBool())
       out[kBias] = dy.sum(0).to(gradients[0].scalar_type());
-    if (a.requires_grad()) out[kA] = at::mm(dlow.t(), seen).to(a.scalar_type());
-    if (b.requires_grad()) out[kB] = at::mm(dy.t(), low).to(b.scalar_type());
+    if (a.requires_grad()) out[kA] = turned_product(dlow, seen).to(a.scalar_type());
+    if (b.requires_grad()) out[kB] = turned_product(low, dy).t().to(b.scalar_type());
     return out;
   }
 };
