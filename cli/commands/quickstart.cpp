@@ -26,8 +26,8 @@ struct QuickstartOptions {
   std::string dtype = "auto";
   std::string device = "auto";
   double learning_rate = 5e-4;
-  int64_t per_device_train_batch_size = 4;
-  double num_train_epochs = 1;
+  int64_t per_device_train_batch_size = 1;
+  double num_train_epochs = 0.5;
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;

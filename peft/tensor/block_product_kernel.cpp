@@ -104,6 +104,7 @@ class PanelProduct {
         sums_(static_cast<size_t>((task.last_row - task.first_row + kRows) * kPanel)) {}
 
   void run() {
+    const TileRegisters registers;
     for (auto column = t_.first_column; column < t_.last_column; column += kPanel) {
       column_ = column;
       columns_ = std::min(kPanel, t_.last_column - column);

@@ -7,9 +7,12 @@
 namespace peft::kernels {
 namespace {
 
-constexpr int64_t kDotRows = 4, kDotColumns = 3;  // of a tile: twelve registers of sums
-constexpr int64_t kDotBlock = 24;                 // rows of W that stay in the cache
-constexpr int64_t kDotDepth = 1024;               // numbers of a row that do
+// Of a tile. Its sums take 12 of 16 registers, or 20 of the 32 that come with the widest ones.
+constexpr int64_t kDotRows = 4;
+template <int64_t Lanes>
+constexpr int64_t kDotColumns = Lanes == 16 ? 5 : 3;
+constexpr int64_t kDotBlock = 24;    // rows of W that stay in the cache
+constexpr int64_t kDotDepth = 1024;  // numbers of a row that do
 
 // Where a tile lies, and what of it is new: a tile at the edge reaches back over its neighbour.
 struct DotTile {
@@ -119,8 +122,8 @@ PEFT_INLINE void dot_rows(const BlockProductTask<float>& t, const RowRun& run, D
   for (auto row = run.first; row < run.last; row += Rows) {
     tile.row = std::min(row, run.last - Rows);
     tile.old_rows = row - tile.row;
-    if (last - first >= kDotColumns) {
-      dot_tiles<Lanes, Rows, kDotColumns>(t, tile, first, last);
+    if (last - first >= kDotColumns<Lanes>) {
+      dot_tiles<Lanes, Rows, kDotColumns<Lanes>>(t, tile, first, last);
     } else {
       dot_tiles<Lanes, Rows, 1>(t, tile, first, last);
     }

@@ -1,5 +1,5 @@
-// x W or x Wᵀ in float32. A strip of the right side's columns is packed, two registers wide; a tile
-// keeps the sums of a few rows over it in registers.
+// x W or x Wᵀ in float32. A strip of the right side's columns is packed, a few registers wide; a
+// tile keeps the sums of some rows over it in registers.
 #include <algorithm>
 #include <memory>
 
@@ -8,11 +8,15 @@
 namespace peft::kernels {
 namespace {
 
-constexpr int64_t kStripRows = 6, kStripVectors = 2;  // of a tile: twelve registers of sums
-constexpr int64_t kStripDepth = 1024;                 // rows in a packed strip
+// Of a tile. Its sums take 12 of 16 registers, or 24 of the 32 that come with the widest ones.
+template <int64_t Lanes>
+constexpr int64_t kStripRows = Lanes == 16 ? 8 : 6;
+template <int64_t Lanes>
+constexpr int64_t kStripVectors = Lanes == 16 ? 3 : 2;
+constexpr int64_t kStripDepth = 1024;  // rows in a packed strip
 
 template <int64_t Lanes>
-constexpr int64_t kStripWidth = kStripVectors* Lanes;
+constexpr int64_t kStripWidth = kStripVectors<Lanes>* Lanes;
 
 int64_t all_ranks(const BlockProductTask<float>& t) {
   int64_t ranks = 0;
@@ -33,9 +37,9 @@ PEFT_INLINE void pack_strip(const float* from, int64_t stride, int64_t rows, int
     return;
   }
   for (int64_t r = 0; r < rows; ++r) {
-#pragma GCC unroll 8
-    for (int64_t v = 0; v < kStripVectors; ++v) {
-      store_floats<Lanes>(to + (r * kStripVectors + v) * Lanes,
+#pragma GCC unroll 16
+    for (int64_t v = 0; v < kStripVectors<Lanes>; ++v) {
+      store_floats<Lanes>(to + (r * kStripVectors<Lanes> + v) * Lanes,
                           load_floats<Lanes>(from + r * stride + v * Lanes));
     }
   }
@@ -85,21 +89,21 @@ PEFT_INLINE void pack_part(const BlockProductTask<float>& t, const Strip<Lanes>&
 
 template <int64_t Lanes, int64_t Rows>
 struct StripSums {
-  Floats<Lanes> sums[Rows][kStripVectors] = {};
+  Floats<Lanes> sums[Rows][kStripVectors<Lanes>] = {};
 
   PEFT_INLINE void add(const float* __restrict x, int64_t x_stride, const float* __restrict strip,
                        int64_t count) {
     for (int64_t k = 0; k < count; ++k) {
-      Floats<Lanes> right[kStripVectors];
-#pragma GCC unroll 8
-      for (int64_t v = 0; v < kStripVectors; ++v) {
-        right[v] = load_floats<Lanes>(strip + (k * kStripVectors + v) * Lanes);
+      Floats<Lanes> right[kStripVectors<Lanes>];
+#pragma GCC unroll 16
+      for (int64_t v = 0; v < kStripVectors<Lanes>; ++v) {
+        right[v] = load_floats<Lanes>(strip + (k * kStripVectors<Lanes> + v) * Lanes);
       }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (int64_t r = 0; r < Rows; ++r) {
         const float left = x[r * x_stride + k];
-#pragma GCC unroll 8
-        for (int64_t v = 0; v < kStripVectors; ++v) sums[r][v] += left * right[v];
+#pragma GCC unroll 16
+        for (int64_t v = 0; v < kStripVectors<Lanes>; ++v) sums[r][v] += left * right[v];
       }
     }
   }
@@ -113,8 +117,8 @@ PEFT_INLINE void store_strip(const BlockProductTask<float>& t, const Strip<Lanes
   const float* bias = ends && t.bias != nullptr ? t.bias + s.column : nullptr;
   const float scale = ends ? t.scale : 1.0F;
   if (s.width == kStripWidth<Lanes>) {
-#pragma GCC unroll 8
-    for (int64_t v = 0; v < kStripVectors; ++v) {
+#pragma GCC unroll 16
+    for (int64_t v = 0; v < kStripVectors<Lanes>; ++v) {
       float* to = out + v * Lanes;
       Floats<Lanes> sum = begins ? sums[v] : sums[v] + load_floats<Lanes>(to);
       sum = sum * scale;
@@ -141,7 +145,7 @@ PEFT_INLINE void strip_rows(const BlockProductTask<float>& t, const Strip<Lanes>
     StripSums<Lanes, Rows> tile;
     tile.add(t.x + begin * t.x_stride + s.inner, t.x_stride, s.weight, s.depth);
     if (updates) tile.add(t.low + begin * t.low_stride, t.low_stride, factor, run.update->rank);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int64_t r = 0; r < Rows; ++r) {
       if (begin + r < row) continue;
       store_strip<Lanes>(t, s, tile.sums[r], t.out + (begin + r) * t.out_stride + s.column);
@@ -158,8 +162,8 @@ PEFT_INLINE void strip_part(const BlockProductTask<float>& t, const Strip<Lanes>
     if (run.update != nullptr) {
       for (; next < run.update; ++next) factor += next->rank * kStripWidth<Lanes>;
     }
-    if (run.last - run.first >= kStripRows) {
-      strip_rows<Lanes, kStripRows>(t, s, run, factor);
+    if (run.last - run.first >= kStripRows<Lanes>) {
+      strip_rows<Lanes, kStripRows<Lanes>>(t, s, run, factor);
     } else {
       strip_rows<Lanes, 1>(t, s, run, factor);
     }

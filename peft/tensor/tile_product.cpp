@@ -34,6 +34,8 @@ void multiply_tile(const TileShape& s, const Bfloat16* a, const Bfloat16* b, flo
                               reinterpret_cast<const at::BFloat16*>(b), c);
 }
 
+TileRegisters::~TileRegisters() { at::native::cpublas::brgemm_release(); }
+
 PEFT_CLONES void pack_rows(const float* in, int64_t stride, int64_t rows, int64_t width,
                            float* out) {
   for (int64_t r = 0; r < rows; ++r) {

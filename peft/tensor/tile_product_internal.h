@@ -21,6 +21,17 @@ struct TileShape {
 void multiply_tile(const TileShape& shape, const float* a, const float* b, float* c);
 void multiply_tile(const TileShape& shape, const Bfloat16* a, const Bfloat16* b, float* c);
 
+/// Holds the processor's tile registers for the products of this thread until its end. Whoever
+/// calls multiply_tile has one: libtorch's other products set these registers for themselves, and a
+/// block that is multiplied afterwards with the wrong setting kills the process.
+class TileRegisters {
+ public:
+  TileRegisters() = default;
+  TileRegisters(const TileRegisters&) = delete;
+  TileRegisters& operator=(const TileRegisters&) = delete;
+  ~TileRegisters();
+};
+
 /// The right side of a product from its own rows [rows, width]; `rows` even for bfloat16, whose
 /// rows 2i and 2i + 1 become pairs.
 void pack_rows(const float* in, int64_t stride, int64_t rows, int64_t width, float* out);

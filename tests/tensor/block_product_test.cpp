@@ -149,6 +149,20 @@ TEST(BlockProduct, RowsAreMultipliedWithWeightsOfTheirOwn) {
   }
 }
 
+// Both set up the processor's tile registers where it has them.
+TEST(BlockProduct, ProductsOfLibtorchMayComeBetween) {
+  torch::manual_seed(1);
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto p = make({64, 64, 96, 0, true, false}, dtype);
+    const auto first = frozen_product(p);
+    for (const int64_t rows : {45, 512}) {
+      const auto x = numbers({rows, 256}, dtype);
+      at::mm(x, x.t());
+      EXPECT_TRUE(frozen_product(p).equal(first)) << dtype << ", " << rows << " rows";
+    }
+  }
+}
+
 TEST(BlockProduct, ReadsMatricesWhoseRowsLieApart) {
   torch::manual_seed(2);
   const auto x = at::randn({40, 64}).narrow(1, 8, 20), w = at::randn({30, 64}).narrow(1, 2, 20);

@@ -131,6 +131,7 @@ std::vector<T> zeros(int64_t count) {
 
 template <typename T>
 void head_forward(const CausalHead<T>& h) {
+  const TileRegisters registers;
   const auto width = h.width, all = padded(h.tokens);
   auto dense = zeros<T>(all * width), keys = dense, values = dense;
   copy_rows(h.k, h.k_stride, h.tokens, width, dense);
@@ -234,6 +235,7 @@ void block_backward(const CausalGroupGradient<T>& c, GradientScratch<T>& m, int6
 
 template <typename T>
 void group_backward(const CausalGroupGradient<T>& c) {
+  const TileRegisters registers;
   const auto width = c.width, all = padded(c.tokens);
   GradientScratch<T> scratch(all, width);
   copy_rows(c.k, c.k_stride, c.tokens, width, scratch.keys);
