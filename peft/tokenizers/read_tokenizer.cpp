@@ -11,6 +11,15 @@ namespace {
 
 constexpr int64_t kMost = INT32_MAX;
 
+TruncationStrategy read_strategy(const JsonView& truncation) {
+  const std::string strategy = truncation.string("strategy", "LongestFirst");
+  if (strategy == "LongestFirst") return TruncationStrategy::kLongestFirst;
+  if (strategy == "OnlyFirst") return TruncationStrategy::kOnlyFirst;
+  if (strategy == "OnlySecond") return TruncationStrategy::kOnlySecond;
+  truncation.at("strategy")
+      .fail("expected LongestFirst, OnlyFirst or OnlySecond, got " + quote(strategy));
+}
+
 std::optional<Truncation> read_truncation(const JsonView& json) {
   if (!json.has("truncation")) return std::nullopt;
   const JsonView part = json.at("truncation");
@@ -19,7 +28,7 @@ std::optional<Truncation> read_truncation(const JsonView& json) {
     part.at("direction").fail("expected Right or Left, got " + quote(direction));
   }
   return Truncation{static_cast<size_t>(part.at("max_length").integer(kMost)),
-                    direction == "Right" ? Side::kRight : Side::kLeft};
+                    direction == "Right" ? Side::kRight : Side::kLeft, read_strategy(part)};
 }
 
 PaddingStyle read_padding(const JsonView& json) {
@@ -31,7 +40,7 @@ PaddingStyle read_padding(const JsonView& json) {
 
 }  // namespace
 
-std::shared_ptr<Tokenizer> Tokenizer::from_json(std::string_view text, const std::string& where) {
+std::shared_ptr<Pipeline> read_pipeline(std::string_view text, const std::string& where) {
   const Json root = parse_json(text, where);
   const JsonView json(root, where);
   Stages stages;
@@ -51,6 +60,10 @@ std::shared_ptr<Tokenizer> Tokenizer::from_json(std::string_view text, const std
   tokenizer->set_truncation(read_truncation(json));
   tokenizer->set_padding(read_padding(json));
   return tokenizer;
+}
+
+std::shared_ptr<Tokenizer> Tokenizer::from_json(std::string_view text, const std::string& where) {
+  return read_pipeline(text, where);
 }
 
 std::shared_ptr<Tokenizer> Tokenizer::from_file(const std::filesystem::path& file) {

@@ -1,0 +1,116 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "peft/base/error.h"
+#include "peft/base/file.h"
+#include "peft/base/json_text.h"
+#include "peft/base/text.h"
+#include "peft/tokenizers/pipeline.h"
+
+namespace peft::tokenizers {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// More than ten times the largest that is known.
+constexpr uint64_t kLargestSentencePiece = uint64_t{1} << 26;
+
+std::optional<fs::path> first_of(const fs::path& folder, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    if (fs::exists(folder / name)) return folder / name;
+  }
+  return std::nullopt;
+}
+
+/// tokenizer_config.json, and what the older special_tokens_map.json says beyond it.
+Json read_config(const fs::path& folder) {
+  Json config = Json::object();
+  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
+    if (!fs::exists(folder / name)) continue;
+    const Json part = read_json_file(folder / name);
+    if (!part.is_object()) {
+      throw FormatError(fmt::format("{}: wrong type: expected an object, got {}. Check the file.",
+                                    (folder / name).string(), part.type_name()));
+    }
+    for (const auto& [key, value] : part.items()) {
+      if (!config.contains(key)) config[key] = value;
+    }
+  }
+  return config;
+}
+
+/// The class of a model's tokenizer where the config does not name it.
+void add_class_of_model(const fs::path& folder, Json& config) {
+  if (config.contains("tokenizer_class") || !fs::exists(folder / "config.json")) return;
+  const Json model = read_json_file(folder / "config.json");
+  const JsonView json(model, (folder / "config.json").string());
+  const std::string type = json.string("model_type", "");
+  if (type == "llama") config["tokenizer_class"] = "LlamaTokenizer";
+  if (type == "t5" || type == "mt5") config["tokenizer_class"] = "T5Tokenizer";
+  if (type == "xlm-roberta") config["tokenizer_class"] = "XLMRobertaTokenizer";
+}
+
+/// "LlamaTokenizer" of "LlamaTokenizerFast", empty where the folder does not say it.
+std::string class_of(const fs::path& folder, const Json& config) {
+  const JsonView json(config, (folder / "tokenizer_config.json").string());
+  std::string name = json.string("tokenizer_class", "");
+  if (name.ends_with("Fast")) name.resize(name.size() - 4);
+  return name;
+}
+
+[[noreturn]] void fail_class(const fs::path& file, const std::string& name,
+                             const std::vector<std::string>& known) {
+  throw UnsupportedError(fmt::format(
+      "{}: tokenizer_class: expected one of {}, got {}. Save the tokenizer as tokenizer.json with "
+      "Python's save_pretrained.",
+      file.string(), join_names(known, known.size()), quote(name)));
+}
+
+std::shared_ptr<Tokenizer> open_vocabulary(const fs::path& file, const Json& config,
+                                           const std::string& class_name) {
+  static const std::vector<std::string> kBert = {
+      "BertTokenizer",      "BasicTokenizer",      "ConvBertTokenizer", "DistilBertTokenizer",
+      "ElectraTokenizer",   "LayoutLMTokenizer",   "LxmertTokenizer",   "MobileBertTokenizer",
+      "RetriBertTokenizer", "SqueezeBertTokenizer"};
+  if (!class_name.empty() && std::find(kBert.begin(), kBert.end(), class_name) == kBert.end()) {
+    fail_class(file, class_name, kBert);
+  }
+  return Tokenizer::from_wordpiece_vocabulary(read_text_file(file), config, file.string());
+}
+
+}  // namespace
+
+std::shared_ptr<Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
+  Json config = read_config(folder);
+  std::shared_ptr<Tokenizer> tokenizer;
+  if (const auto file = first_of(folder, {"tokenizer.json"})) {
+    const auto pipeline = read_pipeline(read_text_file(*file), file->string());
+    // As transformers: only who asks for a length cuts to it.
+    pipeline->set_truncation(std::nullopt);
+    tokenizer = pipeline;
+  } else if (const auto model =
+                 first_of(folder, {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"})) {
+    add_class_of_model(folder, config);
+    tokenizer =
+        from_sentencepiece(read_text_file(*model, kLargestSentencePiece), config, model->string());
+  } else if (const auto vocabulary = first_of(folder, {"vocab.txt"})) {
+    tokenizer = open_vocabulary(*vocabulary, config, class_of(folder, config));
+  } else {
+    throw NotFoundError(fmt::format(
+        "{}: no tokenizer: expected a file tokenizer.json, tokenizer.model or vocab.txt in this "
+        "folder. Copy it from the model's repository.",
+        folder.string()));
+  }
+  tokenizer->apply_config(config);
+  return tokenizer;
+}
+
+bool Tokenizer::is_in_folder(const fs::path& folder) {
+  return first_of(folder, {"tokenizer.json", "tokenizer.model", "spiece.model",
+                           "sentencepiece.bpe.model", "vocab.txt"})
+      .has_value();
+}
+
+}  // namespace peft::tokenizers
