@@ -6,7 +6,8 @@ stages that only they have, and folders without a tokenizer.json in golden/folde
     pip install tokenizers==0.23.3 sentencepiece==0.2.3 transformers==5.17.0 protobuf
     python3 tests/tokenizers/golden_encoders.py
 
-Seed 0. tests/interop/tokenizers_test.py uses the trainers too.
+Seed 0; the trainers of WordPiece and Unigram break ties as they come, so another run may write other
+tokenizers, each with its own answers. tests/interop/tokenizers_test.py uses the trainers too.
 """
 
 import contextlib
