@@ -57,10 +57,10 @@ std::shared_ptr<const ChatTokenizer> ChatTokenizer::from_checkpoint(
   if (checkpoint.tokenizer_file()) return open(checkpoint.path());
   const Json metadata = checkpoint.gguf_metadata();
   if (!metadata.is_object()) {
-    throw NotFoundError(
-        fmt::format("{}: no tokenizer: expected a file tokenizer.json, tokenizer.model or "
-                    "vocab.txt in this folder. Copy it from the model's repository.",
-                    checkpoint.path().string()));
+    throw NotFoundError(fmt::format(
+        "{}: no tokenizer: expected tokenizer.json, tokenizer.model, vocab.txt, or "
+        "vocab.json and merges.txt in this folder. Copy them from the model's repository.",
+        checkpoint.path().string()));
   }
   return assemble(tokenizers::Tokenizer::from_gguf_metadata(metadata, checkpoint.path().string()),
                   checkpoint.chat_template(), checkpoint.generation_config());

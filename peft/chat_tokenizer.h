@@ -24,7 +24,7 @@ class ChatTokenizer final : public train::TextEncoder {
       const formats::Checkpoint& checkpoint);
 
   /// Opens a checkpoint folder, a folder that holds no more than a tokenizer (tokenizer.json, a
-  /// SentencePiece model or vocab.txt), or a GGUF file.
+  /// SentencePiece model, vocab.txt, or vocab.json and merges.txt), or a GGUF file.
   /// Throws: NotFoundError, FormatError.
   static std::shared_ptr<const ChatTokenizer> open(const std::filesystem::path& path);
 

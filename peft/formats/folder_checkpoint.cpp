@@ -162,6 +162,9 @@ std::optional<fs::path> FolderCheckpoint::tokenizer_file() const {
                            "sentencepiece.bpe.model", "vocab.txt"}) {
     if (fs::exists(folder_ / name)) return folder_ / name;
   }
+  if (fs::exists(folder_ / "merges.txt") && fs::exists(folder_ / "vocab.json")) {
+    return folder_ / "vocab.json";
+  }
   return std::nullopt;
 }
 

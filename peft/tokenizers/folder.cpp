@@ -47,6 +47,8 @@ void add_class_of_model(const fs::path& folder, Json& config) {
   const Json model = read_json_file(folder / "config.json");
   const JsonView json(model, (folder / "config.json").string());
   const std::string type = json.string("model_type", "");
+  if (type == "gpt2") config["tokenizer_class"] = "GPT2Tokenizer";
+  if (type == "roberta" || type == "bart") config["tokenizer_class"] = "RobertaTokenizer";
   if (type == "llama") config["tokenizer_class"] = "LlamaTokenizer";
   if (type == "t5" || type == "mt5") config["tokenizer_class"] = "T5Tokenizer";
   if (type == "xlm-roberta") config["tokenizer_class"] = "XLMRobertaTokenizer";
@@ -80,13 +82,31 @@ std::shared_ptr<Tokenizer> open_vocabulary(const fs::path& file, const Json& con
   return Tokenizer::from_wordpiece_vocabulary(read_text_file(file), config, file.string());
 }
 
+std::shared_ptr<Tokenizer> open_merges(const fs::path& folder, const Json& config,
+                                       const std::string& class_name) {
+  static const std::vector<std::string> kByteLevel = {
+      "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LEDTokenizer", "LongformerTokenizer"};
+  const fs::path file = folder / "vocab.json";
+  if (std::find(kByteLevel.begin(), kByteLevel.end(), class_name) == kByteLevel.end()) {
+    fail_class(file, class_name, kByteLevel);
+  }
+  return Tokenizer::from_byte_level_vocabulary(
+      read_text_file(file), read_text_file(folder / "merges.txt"), config, file.string());
+}
+
+bool has_merges(const fs::path& folder) {
+  return fs::exists(folder / "vocab.json") && fs::exists(folder / "merges.txt");
+}
+
 }  // namespace
 
 std::shared_ptr<Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
   Json config = read_config(folder);
+  add_class_of_model(folder, config);
   std::shared_ptr<Tokenizer> tokenizer;
   if (const auto file = first_of(folder, {"tokenizer.json"})) {
-    const auto pipeline = read_pipeline(read_text_file(*file), file->string());
+    const Json json = read_json_file(*file);
+    const auto pipeline = read_pipeline(JsonView(json, file->string()));
     // As transformers: only who asks for a length cuts to it.
     pipeline->set_truncation(std::nullopt);
     tokenizer = pipeline;
@@ -97,10 +117,12 @@ std::shared_ptr<Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
         from_sentencepiece(read_text_file(*model, kLargestSentencePiece), config, model->string());
   } else if (const auto vocabulary = first_of(folder, {"vocab.txt"})) {
     tokenizer = open_vocabulary(*vocabulary, config, class_of(folder, config));
+  } else if (has_merges(folder)) {
+    tokenizer = open_merges(folder, config, class_of(folder, config));
   } else {
     throw NotFoundError(fmt::format(
-        "{}: no tokenizer: expected a file tokenizer.json, tokenizer.model or vocab.txt in this "
-        "folder. Copy it from the model's repository.",
+        "{}: no tokenizer: expected tokenizer.json, tokenizer.model, vocab.txt, or vocab.json and "
+        "merges.txt in this folder. Copy them from the model's repository.",
         folder.string()));
   }
   tokenizer->apply_config(config);
@@ -110,7 +132,8 @@ std::shared_ptr<Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
 bool Tokenizer::is_in_folder(const fs::path& folder) {
   return first_of(folder, {"tokenizer.json", "tokenizer.model", "spiece.model",
                            "sentencepiece.bpe.model", "vocab.txt"})
-      .has_value();
+             .has_value() ||
+         has_merges(folder);
 }
 
 }  // namespace peft::tokenizers

@@ -78,6 +78,19 @@ std::vector<AddedToken> NamedTokens::added(std::vector<AddedToken> more) const {
   return tokens;
 }
 
+void NamedTokens::set_ids(Tokenizer& tokenizer) const {
+  const auto set = [&](std::string_view key, std::optional<int64_t>& id) {
+    if (const std::string name = text(key); !name.empty()) id = tokenizer.token_to_id(name);
+  };
+  set("bos_token", tokenizer.bos_id);
+  set("eos_token", tokenizer.eos_id);
+  set("unk_token", tokenizer.unk_id);
+  set("pad_token", tokenizer.pad_id);
+  set("sep_token", tokenizer.sep_id);
+  set("cls_token", tokenizer.cls_id);
+  set("mask_token", tokenizer.mask_id);
+}
+
 AddedToken NamedTokens::special(std::string text) {
   return {.content = std::move(text), .normalized = false, .special = true};
 }

@@ -6,6 +6,7 @@
 
 #include "peft/tokenizers/added_tokens.h"
 #include "peft/tokenizers/json_view.h"
+#include "peft/tokenizers/tokenizer.h"
 
 namespace peft::tokenizers {
 
@@ -27,6 +28,9 @@ class NamedTokens {
   /// What is added to the vocabulary: `added_tokens_decoder` of the config, the named tokens, then
   /// `more`; of two with one text the first.
   std::vector<AddedToken> added(std::vector<AddedToken> more = {}) const;
+
+  /// Gives the tokenizer the ids of the roles, where its vocabulary has them.
+  void set_ids(Tokenizer& tokenizer) const;
 
   /// An added token that is special and looked for in the text as it is.
   static AddedToken special(std::string text);

@@ -86,7 +86,8 @@ class Pipeline : public Tokenizer, public TokenNames {
   PaddingStyle padding_;
 };
 
-/// Reads a tokenizer.json.  Throws: FormatError, UnsupportedError (unknown stage).
-std::shared_ptr<Pipeline> read_pipeline(std::string_view json, const std::string& where);
+/// Reads a tokenizer.json; `more` come behind its added tokens.
+/// Throws: FormatError, UnsupportedError (unknown stage).
+std::shared_ptr<Pipeline> read_pipeline(const JsonView& json, std::vector<AddedToken> more = {});
 
 }  // namespace peft::tokenizers

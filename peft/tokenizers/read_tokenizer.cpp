@@ -1,5 +1,8 @@
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
@@ -40,9 +43,7 @@ PaddingStyle read_padding(const JsonView& json) {
 
 }  // namespace
 
-std::shared_ptr<Pipeline> read_pipeline(std::string_view text, const std::string& where) {
-  const Json root = parse_json(text, where);
-  const JsonView json(root, where);
+std::shared_ptr<Pipeline> read_pipeline(const JsonView& json, std::vector<AddedToken> more) {
   Stages stages;
   if (json.has("normalizer")) stages.normalizer = read_normalizer(json.at("normalizer"));
   if (json.has("pre_tokenizer")) {
@@ -51,8 +52,9 @@ std::shared_ptr<Pipeline> read_pipeline(std::string_view text, const std::string
   }
   stages.model = read_model(json.at("model"));
   if (json.has("decoder")) stages.decoder = read_decoder(json.at("decoder"));
-  const auto added = json.has("added_tokens") ? read_added_tokens(json.at("added_tokens"))
-                                              : std::vector<AddedToken>{};
+  auto added = json.has("added_tokens") ? read_added_tokens(json.at("added_tokens"))
+                                        : std::vector<AddedToken>{};
+  std::move(more.begin(), more.end(), std::back_inserter(added));
   auto tokenizer = std::make_shared<Pipeline>(std::move(stages), added);
   if (json.has("post_processor")) {
     tokenizer->set_processor(read_processor(json.at("post_processor"), *tokenizer));
@@ -63,7 +65,8 @@ std::shared_ptr<Pipeline> read_pipeline(std::string_view text, const std::string
 }
 
 std::shared_ptr<Tokenizer> Tokenizer::from_json(std::string_view text, const std::string& where) {
-  return read_pipeline(text, where);
+  const Json json = parse_json(text, where);
+  return read_pipeline(JsonView(json, where));
 }
 
 std::shared_ptr<Tokenizer> Tokenizer::from_file(const std::filesystem::path& file) {

@@ -56,10 +56,10 @@ class Tokenizer {
   static std::shared_ptr<Tokenizer> from_file(const std::filesystem::path& file);
   static std::shared_ptr<Tokenizer> from_json(std::string_view json, const std::string& where);
   /// Opens what a model's folder has: tokenizer.json, a SentencePiece model (tokenizer.model,
-  /// spiece.model, sentencepiece.bpe.model) or BERT's vocab.txt, with the tokenizer_config.json
-  /// beside it. As transformers, it cuts only to a length that is asked for, whatever the file
-  /// says. Throws: NotFoundError (none of them), FormatError, UnsupportedError (unknown stage or
-  /// class).
+  /// spiece.model, sentencepiece.bpe.model), BERT's vocab.txt or GPT-2's vocab.json and merges.txt,
+  /// with the tokenizer_config.json beside it. As transformers, it cuts only to a length that is
+  /// asked for, whatever the file says. Throws: NotFoundError (none of them), FormatError,
+  /// UnsupportedError (unknown stage or class).
   static std::shared_ptr<Tokenizer> from_folder(const std::filesystem::path& folder);
   /// True where from_folder() finds a file to open.
   static bool is_in_folder(const std::filesystem::path& folder);
@@ -74,6 +74,13 @@ class Tokenizer {
   static std::shared_ptr<Tokenizer> from_wordpiece_vocabulary(std::string_view vocabulary,
                                                               const Json& tokenizer_config,
                                                               const std::string& where);
+  /// Makes GPT-2's, RoBERTa's or BART's tokenizer from vocab.json, merges.txt (a merge a line) and
+  /// tokenizer_config.json; one whose class does not begin with GPT2 is RoBERTa's.
+  /// Throws: FormatError.
+  static std::shared_ptr<Tokenizer> from_byte_level_vocabulary(std::string_view vocabulary,
+                                                               std::string_view merges,
+                                                               const Json& tokenizer_config,
+                                                               const std::string& where);
   /// Makes a tokenizer from a GGUF file's `tokenizer.ggml.*` metadata (models gpt2 and llama).
   static std::shared_ptr<Tokenizer> from_gguf_metadata(const Json& metadata,
                                                        const std::string& where);

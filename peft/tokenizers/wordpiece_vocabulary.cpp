@@ -79,11 +79,7 @@ std::shared_ptr<Tokenizer> Tokenizer::from_wordpiece_vocabulary(std::string_view
                           {"cls", {cls, id_of(*tokenizer, cls, where)}},
                           {"sep", {sep, id_of(*tokenizer, sep, where)}}};
   tokenizer->set_processor(read_processor({processor, where}, *tokenizer));
-  tokenizer->pad_id = tokenizer->token_to_id(names.text("pad_token"));
-  tokenizer->unk_id = tokenizer->token_to_id(names.text("unk_token"));
-  tokenizer->cls_id = tokenizer->token_to_id(cls);
-  tokenizer->sep_id = tokenizer->token_to_id(sep);
-  tokenizer->mask_id = tokenizer->token_to_id(names.text("mask_token"));
+  names.set_ids(*tokenizer);
   return tokenizer;
 }
 

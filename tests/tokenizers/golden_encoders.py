@@ -222,7 +222,7 @@ def folder_cases(folder, lines):
     return cases
 
 
-def write_folders(root, corpus, bert, rules):
+def write_folders(root, corpus, bert, roberta, rules):
     """Folders without a tokenizer.json; the names of their classes are in tokenizer_config.json."""
     shutil.rmtree(root, ignore_errors=True)
 
@@ -235,6 +235,13 @@ def write_folders(root, corpus, bert, rules):
     for name, config in {"bert": {}, "bert_cased": {"do_lower_case": False, "tokenize_chinese_chars": False}}.items():
         vocabulary = folder(name, tokenizer_class="BertTokenizer", **config) / "vocab.txt"
         vocabulary.write_text("".join(word + "\n" for word, _ in words), encoding="utf8")
+    for name, config in {"roberta": {"tokenizer_class": "RobertaTokenizer",
+                                     "mask_token": {"content": "<mask>", "lstrip": True, "rstrip": False,
+                                                    "single_word": False, "normalized": False,
+                                                    "__type": "AddedToken"}},
+                         "gpt2": {"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": True,
+                                  "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}}.items():
+        roberta.model.save(str(folder(name, **config)))
     unigram = {"model_type": "unigram", "normalization_rule_tsv": rules}
     bpe = {"model_type": "bpe", "normalization_rule_name": "identity", "byte_fallback": True,
            "remove_extra_whitespaces": False, "user_defined_symbols": ["<sep>", "▁▁▁"]}
@@ -259,7 +266,7 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         rules = small_rules(pathlib.Path(scratch) / "rules.tsv")
         t5 = train_t5(corpus, 600, f"{scratch}/t5", normalization_rule_tsv=rules)
-        write_folders(FOLDER / "folders", corpus, bert, rules)
+        write_folders(FOLDER / "folders", corpus, bert, roberta, rules)
     trained = {"bert": bert, "roberta": roberta, "t5": t5}
     for name, tokenizer in trained.items():
         (FOLDER / f"{name}.json").write_text(tokenizer.to_str() + "\n", encoding="utf8")

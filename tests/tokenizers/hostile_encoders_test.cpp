@@ -220,8 +220,9 @@ class Folders : public testing::Test {
 
 TEST_F(Folders, AnEmptyFolderIsNotFoundAndTheFilesAreNamed) {
   EXPECT_FALSE(Tokenizer::is_in_folder(folder));
-  expect_message<NotFoundError>([&] { Tokenizer::from_folder(folder); },
-                                "tokenizer.json, tokenizer.model or vocab.txt");
+  expect_message<NotFoundError>(
+      [&] { Tokenizer::from_folder(folder); },
+      "tokenizer.json, tokenizer.model, vocab.txt, or vocab.json and merges.txt");
 }
 
 TEST_F(Folders, DamagedVocabulariesAreFormatErrors) {
@@ -239,6 +240,25 @@ TEST_F(Folders, DamagedVocabulariesAreFormatErrors) {
   expect_message<FormatError>([&] { Tokenizer::from_folder(folder); }, "expected ids, got 'x'");
   write("tokenizer_config.json", R"({"tokenizer_class": "MPNetTokenizer"})");
   expect_message<UnsupportedError>([&] { Tokenizer::from_folder(folder); }, "'BertTokenizer'");
+}
+
+TEST_F(Folders, DamagedMergesAreFormatErrors) {
+  write("config.json", R"({"model_type": "roberta"})");
+  write("vocab.json", R"({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4})");
+  EXPECT_FALSE(Tokenizer::is_in_folder(folder));  // the merges are missing
+  write("merges.txt", "#version: 0.2\na b\n");
+  EXPECT_EQ(Tokenizer::from_folder(folder)->encode("ab").ids, (std::vector<int64_t>{0, 4, 1}));
+  write("merges.txt", "a c\n");
+  expect_message<FormatError>([&] { Tokenizer::from_folder(folder); }, "merge 0 names 'c'");
+  write("merges.txt", "ab\n");
+  expect_message<FormatError>([&] { Tokenizer::from_folder(folder); }, "merge 0 is wrong");
+  write("merges.txt", "\xff\n");
+  expect_message<FormatError>([&] { Tokenizer::from_folder(folder); }, "not a list of merges");
+  write("vocab.json", "[]");
+  write("merges.txt", "");
+  expect_message<FormatError>([&] { Tokenizer::from_folder(folder); }, "vocab.json");
+  write("config.json", R"({"model_type": "clip"})");
+  expect_message<UnsupportedError>([&] { Tokenizer::from_folder(folder); }, "'GPT2Tokenizer'");
 }
 
 TEST_F(Folders, OldFilesOfSpecialTokensAreRead) {

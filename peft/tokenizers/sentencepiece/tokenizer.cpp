@@ -122,24 +122,10 @@ Json blanks_and_bytes(bool bytes, bool strip) {
   return {{"type", "Sequence"}, {"decoders", stages}};
 }
 
-/// The ids of the roles, where the vocabulary has them.
-void set_roles(Pipeline& tokenizer, const NamedTokens& names) {
-  const auto set = [&](std::string_view key, std::optional<int64_t>& id) {
-    if (const std::string text = names.text(key); !text.empty()) id = tokenizer.token_to_id(text);
-  };
-  set("bos_token", tokenizer.bos_id);
-  set("eos_token", tokenizer.eos_id);
-  set("unk_token", tokenizer.unk_id);
-  set("pad_token", tokenizer.pad_id);
-  set("sep_token", tokenizer.sep_id);
-  set("cls_token", tokenizer.cls_id);
-  set("mask_token", tokenizer.mask_id);
-}
-
 std::shared_ptr<Pipeline> assemble(Stages stages, const NamedTokens& names,
                                    std::vector<AddedToken> more) {
   auto tokenizer = std::make_shared<Pipeline>(std::move(stages), names.added(std::move(more)));
-  set_roles(*tokenizer, names);
+  names.set_ids(*tokenizer);
   return tokenizer;
 }
 
