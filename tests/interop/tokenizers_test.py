@@ -3,8 +3,9 @@
 Decoders: SmolLM2's out of its GGUF file, three that are trained here in the manner of GPT-2, Qwen 2 and
 Llama 2, and a SentencePiece model in a GGUF file of kind "llama". Encoders, where the type ids, masks,
 offsets and the decoded text of single texts and of pairs are compared too: MiniLM's published BERT
-tokenizer, and trained ones in the manner of BERT, RoBERTa, T5 (with SentencePiece's whole character map),
-XLNet and Llama, the last four from tokenizer.json or a SentencePiece model. No difference is allowed.
+tokenizer, and trained ones in the manner of BERT, RoBERTa, T5 (with SentencePiece's whole character map)
+and XLNet out of a tokenizer.json; then folders without one: SentencePiece models for the classes of
+Llama, T5 and XLM-RoBERTa, RoBERTa's vocab.json and MiniLM's vocab.txt. No difference is allowed.
 """
 
 import json
@@ -165,6 +166,11 @@ def encoders(corpus):
         file_name = {"T5Tokenizer": "spiece.model", "XLMRobertaTokenizer": "sentencepiece.bpe.model"}
         file.rename(folder / file_name.get(name, "tokenizer.model"))
         yield folder.name, AutoTokenizer.from_pretrained(folder)._tokenizer, folder
+    vocabulary = WORK / "roberta_vocabulary"
+    vocabulary.mkdir(exist_ok=True)
+    roberta.model.save(str(vocabulary))
+    (vocabulary / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}))
+    yield vocabulary.name, AutoTokenizer.from_pretrained(vocabulary)._tokenizer, vocabulary
     vocabulary = WORK / "minilm_vocabulary"
     vocabulary.mkdir(exist_ok=True)
     for name in ("vocab.txt", "tokenizer_config.json"):
