@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <unordered_set>
 
 #include "peft/base/error.h"
 #include "peft/base/file.h"
@@ -24,20 +25,44 @@ std::optional<fs::path> first_of(const fs::path& folder, const std::vector<std::
   return std::nullopt;
 }
 
-/// tokenizer_config.json, and what the older special_tokens_map.json says beyond it.
-Json read_config(const fs::path& folder) {
-  Json config = Json::object();
-  for (const char* name : {"tokenizer_config.json", "special_tokens_map.json"}) {
-    if (!fs::exists(folder / name)) continue;
-    const Json part = read_json_file(folder / name);
-    if (!part.is_object()) {
-      throw FormatError(fmt::format("{}: wrong type: expected an object, got {}. Check the file.",
-                                    (folder / name).string(), part.type_name()));
-    }
-    for (const auto& [key, value] : part.items()) {
-      if (!config.contains(key)) config[key] = value;
-    }
+/// A file of the folder that holds an object; an empty one where there is no such file.
+Json read_object(const fs::path& file) {
+  if (!fs::exists(file)) return Json::object();
+  Json object = read_json_file(file);
+  if (object.is_object()) return object;
+  throw FormatError(fmt::format("{}: wrong type: expected an object, got {}. Check the file.",
+                                file.string(), object.type_name()));
+}
+
+/// What added_tokens.json (a token and its id each) says, in the form of tokenizer_config.json.
+Json decoder_of(const JsonView& tokens, const Json& config) {
+  std::unordered_set<std::string> named;
+  for (const Json& value : config) {
+    const Json text = value.is_object() ? value.value("content", Json()) : value;
+    if (text.is_string()) named.insert(text.get<std::string>());
   }
+  Json decoder = Json::object();
+  auto& entries = decoder.get_ref<Json::object_t&>();
+  for (const auto& [text, id] : tokens.json().items()) {
+    const auto number = JsonView(id, tokens.where() + "." + text).integer(INT32_MAX);
+    // The underlying list: looking for doubles by name would take quadratic time.
+    entries.Container::emplace_back(std::to_string(number),
+                                    Json{{"content", text}, {"special", named.contains(text)}});
+  }
+  return decoder;
+}
+
+/// tokenizer_config.json; where it does not list the added tokens, the older
+/// special_tokens_map.json and added_tokens.json count too. Source: transformers
+/// tokenization_utils_base.py _from_pretrained
+Json read_config(const fs::path& folder) {
+  Json config = read_object(folder / "tokenizer_config.json");
+  if (config.contains("added_tokens_decoder")) return config;
+  const Json map = read_object(folder / "special_tokens_map.json");
+  for (const auto& [key, value] : map.items()) config[key] = value;
+  const fs::path file = folder / "added_tokens.json";
+  const Json added = read_object(file);
+  if (!added.empty()) config["added_tokens_decoder"] = decoder_of({added, file.string()}, config);
   return config;
 }
 

@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <map>
+#include <unordered_map>
 
 #include "peft/base/text.h"
 
@@ -63,13 +63,13 @@ std::string NamedTokens::text(std::string_view key) const {
 
 std::vector<AddedToken> NamedTokens::added(std::vector<AddedToken> more) const {
   std::vector<AddedToken> tokens;
+  std::unordered_map<std::string, size_t> places;
   const auto add = [&](const AddedToken& token) {
-    const auto same = [&](const AddedToken& known) { return known.content == token.content; };
-    const auto found = std::find_if(tokens.begin(), tokens.end(), same);
-    if (found == tokens.end()) {
+    const auto [place, is_new] = places.emplace(token.content, tokens.size());
+    if (is_new) {
       tokens.push_back(token);
     } else if (token.special) {
-      found->special = true;
+      tokens[place->second].special = true;
     }
   };
   for (const AddedToken& token : decoder_) add(token);

@@ -270,6 +270,17 @@ TEST_F(Folders, OldFilesOfSpecialTokensAreRead) {
   const auto tokenizer = Tokenizer::from_folder(folder);
   EXPECT_EQ(tokenizer->encode("A <m> b").ids, (std::vector<int64_t>{1, 3, 4, 0, 2}));
   EXPECT_EQ(tokenizer->mask_id, 4);
+  write("added_tokens.json", R"({"<new>": 5, "<m>": 4})");
+  const auto more = Tokenizer::from_folder(folder);
+  EXPECT_EQ(more->encode("a<new>").ids, (std::vector<int64_t>{1, 3, 5, 2}));
+  EXPECT_FALSE(more->is_special(5));
+  EXPECT_TRUE(more->is_special(4));
+  write("added_tokens.json", R"({"<new>": -5})");
+  expect_message<FormatError>([&] { Tokenizer::from_folder(folder); }, "added_tokens.json.<new>");
+  // A config that lists them is the newer form.
+  write("tokenizer_config.json", R"({"added_tokens_decoder": {}, "unk_token": "<unk>",
+      "cls_token": "<cls>", "sep_token": "<sep>"})");
+  EXPECT_EQ(Tokenizer::from_folder(folder)->token_to_id("<new>"), std::nullopt);
 }
 
 TEST_F(Folders, ATokenizerJsonIsTakenFirstAndCutsOnlyWhereAsked) {
