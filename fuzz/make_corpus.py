@@ -1,8 +1,9 @@
-"""Makes the seeds in corpus/{safetensors,torch_file,gguf}/ and the vocabularies of GGUF files in
-corpus/tokenizer/: small whole files and files that once were attacks.
+"""Makes the seeds in corpus/{safetensors,torch_file,gguf,sentencepiece}/, and of corpus/tokenizer/ the
+vocabularies of GGUF files and the models of encoders: small whole files and files that once were attacks.
 
 A pure function of this script; run it with any Python 3.
 """
+import base64
 import json
 import pathlib
 import struct
@@ -189,7 +190,100 @@ TOKENIZER = {
     "gguf_bad_merge": vocabulary("gpt2", ["a", "b"], b"ab", merges=["a b"]),
 }
 
-for folder, files in {"safetensors": SAFETENSORS, "torch_file": TORCH_FILE, "gguf": GGUF, "tokenizer": TOKENIZER}.items():
+
+
+def varint(number):
+    out = b""
+    while number > 0x7F:
+        out += bytes([number & 0x7F | 0x80])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, value):
+    """A field of a Protocol Buffers message: an integer, a float of 32 bits, or bytes."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value % 2**64)
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def leaf_unit(label, offset, leaf=False):
+    return label | leaf << 8 | offset << 10
+
+
+def char_map(units=None, replacements=b"b\0"):
+    """A double array that rewrites "a" as "b" (each index is the parent's place xor offset xor byte)."""
+    if units is None:
+        units = [leaf_unit(0, 256)] + [0] * 511
+        units[256 ^ 0x61] = leaf_unit(0x61, (256 ^ 0x61) ^ 2, True)
+        units[2] = 0x80000000
+    return struct.pack("<I", 4 * len(units)) + struct.pack(f"<{len(units)}I", *units) + replacements
+
+
+def spm(kind, pieces, text, trainer=b"", normalizer=b"", model=None):
+    """A SentencePiece model for the driver: its class, its length, and a text to encode."""
+    if model is None:
+        model = b"".join(field(1, field(1, piece) + field(2, score) + field(3, type)) for piece, score, type in pieces)
+        model += field(2, trainer) + field(3, normalizer)
+    return bytes([kind]) + struct.pack("<H", len(model)) + model + text
+
+
+LLAMA, T5, XLM_ROBERTA, PLAIN = range(4)
+START = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]
+WORDS = [("\u2581", -1.0, 1), ("a", -2.0, 1), ("b", -3.0, 1), ("ab", -0.5, 1), ("\u2581ab", -0.25, 1), ("<x>", 0.0, 4)]
+ROOT = [leaf_unit(0, 1 << 20)]
+SENTENCEPIECE = {
+    "empty": b"\0\0\0",
+    "llama": spm(LLAMA, START + WORDS + [(byte, 0.0, 6) for byte in BYTES], "ab  ab<x>\u00e9".encode(), field(3, 2) + field(35, 1)),
+    "t5": spm(T5, START + WORDS, b"ab a \xff<extra_id_1>", field(3, 1), field(2, char_map())),
+    "xlm_roberta": spm(XLM_ROBERTA, START + WORDS, b"ab<mask> ab", field(3, 1)),
+    "plain_unigram": spm(PLAIN, START + WORDS, b"ab ab", field(3, 1) + field(40, 0), field(2, char_map())),
+    "plain_bpe": spm(PLAIN, START + WORDS, b"ab ab z", field(3, 2) + field(45, "<unk>")),
+    "huge_unk": spm(PLAIN, START, b"a", field(3, 1) + field(40, 2**31)),
+    "negative_unk": spm(PLAIN, START, b"a", field(3, 1) + field(40, -5)),
+    "bad_type": spm(LLAMA, START, b"a", field(3, 9)),
+    "not_utf8": spm(LLAMA, [], b"a", model=field(1, field(1, b"\xff"))),
+    "no_pieces": spm(LLAMA, [], b"a", model=field(2, field(3, 1))),
+    "twice": spm(T5, START + WORDS + WORDS, b"ab ab"),
+    "wrong_kind": spm(LLAMA, [], b"a", model=field(1, field(1, 7))),
+    "group": spm(LLAMA, [], b"a", model=b"\x0b\x0c"),
+    "field_zero": spm(LLAMA, [], b"a", model=b"\0\0"),
+    "endless_varint": spm(LLAMA, [], b"a", model=b"\xff" * 20),
+    "cut_off": spm(LLAMA, [], b"a", model=b"\x0a\xff\xff\xff\xff\x0f"),
+    "nan": spm(T5, START + [("a", float("nan"), 1), ("b", float("inf"), 1), ("ab", float("-inf"), 1)], b"abab"),
+    "map_leads_out": spm(T5, START + WORDS, b"ab", normalizer=field(2, char_map(ROOT))),
+    "map_value_out": spm(T5, START + WORDS, b"ab", normalizer=field(2, char_map(replacements=b""))),
+    "map_cut": spm(T5, START + WORDS, b"ab", normalizer=field(2, b"\xff\xff\xff\x7f")),
+    "map_not_utf8": spm(T5, START + WORDS, b"ab", normalizer=field(2, char_map(replacements=b"\xff\0"))),
+}
+
+
+def encoder(model, text, **parts):
+    """A tokenizer.json of one of the encoders, a zero byte, and a text to encode."""
+    return json.dumps({"model": model} | parts).encode() + b"\0" + text
+
+
+SCORED = [["<unk>", 0], ["a", -1.5], ["ab", -1], ["\u2581", -2], ["<0xC3>", -9], ["<0xA9>", -9]]
+TOKENIZER |= {
+    "wordpiece": encoder({"type": "WordPiece", "vocab": {"[UNK]": 0, "a": 1, "##b": 2, "[CLS]": 3, "[SEP]": 4}},
+                         "\u00c4b ab\u4e2d x\u200b".encode(), normalizer={"type": "BertNormalizer"}, pre_tokenizer={"type": "BertPreTokenizer"},
+                         post_processor={"type": "BertProcessing", "sep": ["[SEP]", 4], "cls": ["[CLS]", 3]}, decoder={"type": "WordPiece"}),
+    "wordpiece_no_unknown": encoder({"type": "WordPiece", "vocab": {"a": 1}}, b"b"),
+    "wordpiece_bytes": encoder({"type": "WordPiece", "vocab": {"[UNK]": 0, "\u0120": 1, "##a": 2}}, b" a \xff",
+                               pre_tokenizer={"type": "ByteLevel", "add_prefix_space": False}),
+    "unigram": encoder({"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": SCORED}, "ab a\u00e9\u00e9 b".encode(),
+                       normalizer={"type": "Precompiled", "precompiled_charsmap": base64.b64encode(char_map()).decode()},
+                       pre_tokenizer={"type": "Metaspace", "replacement": "\u2581"}),
+    "unigram_no_unknown": encoder({"type": "Unigram", "vocab": SCORED}, b"z"),
+    "unigram_unk_out": encoder({"type": "Unigram", "unk_id": 99, "vocab": SCORED}, b"z"),
+    "map_leads_out": encoder({"type": "Unigram", "unk_id": 0, "vocab": SCORED}, b"zz",
+                             normalizer={"type": "Precompiled", "precompiled_charsmap": base64.b64encode(char_map(ROOT)).decode()}),
+}
+
+for folder, files in {"sentencepiece": SENTENCEPIECE, "safetensors": SAFETENSORS, "torch_file": TORCH_FILE, "gguf": GGUF, "tokenizer": TOKENIZER}.items():
     (HERE / folder).mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
         (HERE / folder / name).write_bytes(data)

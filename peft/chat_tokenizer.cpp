@@ -44,12 +44,11 @@ bool overlaps(const std::pair<size_t, size_t>& a, const std::pair<size_t, size_t
 }  // namespace
 
 std::shared_ptr<const ChatTokenizer> ChatTokenizer::open(const std::filesystem::path& path) {
-  const auto file = path / "tokenizer.json";
-  if (!std::filesystem::exists(file)) return from_checkpoint(*formats::Checkpoint::open(path));
+  if (!tokenizers::Tokenizer::is_in_folder(path)) {
+    return from_checkpoint(*formats::Checkpoint::open(path));
+  }
   const Json config = optional_json(path / "tokenizer_config.json");
-  auto tokenizer = tokenizers::Tokenizer::from_file(file);
-  if (config.is_object()) tokenizer->apply_config(config);
-  return assemble(std::move(tokenizer), folder_template(path, config),
+  return assemble(tokenizers::Tokenizer::from_folder(path), folder_template(path, config),
                   optional_json(path / "generation_config.json"));
 }
 
@@ -58,10 +57,10 @@ std::shared_ptr<const ChatTokenizer> ChatTokenizer::from_checkpoint(
   if (checkpoint.tokenizer_file()) return open(checkpoint.path());
   const Json metadata = checkpoint.gguf_metadata();
   if (!metadata.is_object()) {
-    throw NotFoundError(
-        fmt::format("{}: no tokenizer: expected a file tokenizer.json in this folder. "
-                    "Copy it from the model's repository.",
-                    checkpoint.path().string()));
+    throw NotFoundError(fmt::format(
+        "{}: no tokenizer: expected tokenizer.json, tokenizer.model, vocab.txt, or "
+        "vocab.json and merges.txt in this folder. Copy them from the model's repository.",
+        checkpoint.path().string()));
   }
   return assemble(tokenizers::Tokenizer::from_gguf_metadata(metadata, checkpoint.path().string()),
                   checkpoint.chat_template(), checkpoint.generation_config());

@@ -23,7 +23,8 @@ class ChatTokenizer final : public train::TextEncoder {
   static std::shared_ptr<const ChatTokenizer> from_checkpoint(
       const formats::Checkpoint& checkpoint);
 
-  /// Opens a checkpoint folder, a folder that holds no more than tokenizer.json, or a GGUF file.
+  /// Opens a checkpoint folder, a folder that holds no more than a tokenizer (tokenizer.json, a
+  /// SentencePiece model, vocab.txt, or vocab.json and merges.txt), or a GGUF file.
   /// Throws: NotFoundError, FormatError.
   static std::shared_ptr<const ChatTokenizer> open(const std::filesystem::path& path);
 

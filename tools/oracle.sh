@@ -10,6 +10,7 @@ oracle_stamp() {
 }
 
 make_oracle() {
+  python3 tools/fetch.py minilm
   if [ -f $ORACLE/.made-from ] && oracle_stamp | cmp -s - $ORACLE/.made-from; then
     echo "   all there"
     return

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes peft/tokenizers/unicode_tables.cpp, the character classes as the `tokenizers` library sees them,
-and unicode_exceptions.cpp beside it, where it and utf8proc differ.
+"""Writes peft/tokenizers/unicode_tables.cpp and unicode_removed.cpp, the character classes as the
+`tokenizers` library sees them, and unicode_exceptions.cpp beside them, where it and utf8proc differ.
 
 The library is linked against an Oniguruma and Rust crates of its own, whose Unicode versions differ
 from one another and from this system's. So nothing is taken from the Unicode files: every class is
@@ -48,6 +48,13 @@ def numeric():
 def accents():
     kept = set(normalizers.StripAccents().normalize_str("".join(map(chr, CODE_POINTS))))
     return [c for c in CODE_POINTS if chr(c) not in kept]
+
+
+def removed_by_bert(**options):
+    """Code points that BertNormalizer takes out of a text."""
+    off = {"clean_text": False, "handle_chinese_chars": False, "strip_accents": False, "lowercase": False}
+    normalizer = normalizers.BertNormalizer(**(off | options))
+    return [c for c in CODE_POINTS if not normalizer.normalize_str(chr(c))]
 
 
 class Utf8proc:
@@ -167,7 +174,14 @@ def write_classes():
     write_ranges("kWordRanges", words(), r"\w of Whitespace and of single_word added tokens.")
     write_ranges("kPunctuationRanges", removed_by(pre_tokenizers.Punctuation("removed")),
                  "Punctuation splits here.")
+
+
+def write_removed():
     write_ranges("kAccentRanges", accents(), "StripAccents removes these.")
+    write_ranges("kNonspacingRanges", removed_by_bert(strip_accents=True),
+                 "BertNormalizer removes these as accents.")
+    write_ranges("kInvisibleRanges", removed_by_bert(clean_text=True),
+                 "BertNormalizer removes these as no text.")
 
 
 def write_exceptions(utf8proc):
@@ -184,6 +198,8 @@ def main():
     utf8proc = Utf8proc()
     with source_file("unicode_tables.cpp", utf8proc):
         write_classes()
+    with source_file("unicode_removed.cpp", utf8proc):
+        write_removed()
     with source_file("unicode_exceptions.cpp", utf8proc):
         write_exceptions(utf8proc)
 

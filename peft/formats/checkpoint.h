@@ -48,7 +48,8 @@ class Checkpoint {
   virtual Json generation_config() const = 0;
   virtual Json tokenizer_config() const = 0;
   virtual std::optional<std::string> chat_template() const = 0;
-  /// Path of tokenizer.json, if the checkpoint is a folder that has one.
+  /// Path of the tokenizer's file (tokenizer.json, else a SentencePiece model, BERT's vocab.txt or
+  /// GPT-2's vocab.json), if the checkpoint is a folder that has one.
   virtual std::optional<std::filesystem::path> tokenizer_file() const = 0;
   /// All `tokenizer.*` and `general.*` metadata of a GGUF file as JSON; null for folders.
   virtual Json gguf_metadata() const = 0;

@@ -158,8 +158,14 @@ std::optional<std::string> FolderCheckpoint::chat_template() const {
 }
 
 std::optional<fs::path> FolderCheckpoint::tokenizer_file() const {
-  const fs::path file = folder_ / "tokenizer.json";
-  return fs::exists(file) ? std::optional(file) : std::nullopt;
+  for (const char* name : {"tokenizer.json", "tokenizer.model", "spiece.model",
+                           "sentencepiece.bpe.model", "vocab.txt"}) {
+    if (fs::exists(folder_ / name)) return folder_ / name;
+  }
+  if (fs::exists(folder_ / "merges.txt") && fs::exists(folder_ / "vocab.json")) {
+    return folder_ / "vocab.json";
+  }
+  return std::nullopt;
 }
 
 Json FolderCheckpoint::read_companion(const char* name) const {

@@ -38,9 +38,9 @@ Files tokenizer_files(const Files& files, const std::string& prefix) {
   }
   for (const char* name :
        {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-        "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json",
-        "vocab.txt", "merges.txt", "chat_template.jinja", "chat_template.json",
-        "additional_chat_templates/*.jinja"}) {
+        "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "special_tokens_map.json",
+        "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "chat_template.jinja",
+        "chat_template.json", "additional_chat_templates/*.jinja"}) {
     take(files, prefix + name, chosen);
   }
   return chosen;

@@ -82,8 +82,7 @@ void JsonView::fail_type(std::string_view expected) const {
 void fail_unknown_type(const JsonView& stage, std::string_view kind,
                        const std::vector<std::string>& known) {
   throw UnsupportedError(fmt::format(
-      "{}: unknown {}: expected one of {}, got {}. Use a "
-      "tokenizer of the BPE family.",
+      "{}: unknown {}: expected one of {}, got {}. Save the tokenizer with those stages only.",
       stage.where(), kind, join_names(known, known.size()), quote(stage.string("type", ""))));
 }
 

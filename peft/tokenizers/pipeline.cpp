@@ -45,6 +45,41 @@ void keep_range(List& list, size_t begin, size_t end) {
   list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(begin));
 }
 
+/// Keeps `most` tokens of a text that has more; `side` is where the others are cut off.
+void cut(Encoding& encoding, size_t most, Side side) {
+  const size_t begin = side == Side::kRight ? 0 : encoding.ids.size() - most;
+  keep_range(encoding.ids, begin, begin + most);
+  keep_range(encoding.type_ids, begin, begin + most);
+  keep_range(encoding.attention_mask, begin, begin + most);
+  keep_range(encoding.special_tokens_mask, begin, begin + most);
+  keep_range(encoding.offsets, begin, begin + most);
+  for (auto& range : encoding.text_ranges) range.second = std::min(range.second, most);
+}
+
+/// How many tokens stay of two texts that have more than `most` together.
+/// Source: tokenizers src/utils/truncation.rs truncate_encodings
+std::pair<size_t, size_t> lengths_longest_first(size_t first, size_t second, size_t most) {
+  size_t shorter = std::min(first, second);
+  size_t longer = shorter > most ? shorter : std::max(shorter, most - shorter);
+  if (shorter + longer > most) {
+    shorter = most / 2;
+    longer = shorter + most % 2;
+  }
+  return first > second ? std::pair(longer, shorter) : std::pair(shorter, longer);
+}
+
+/// How many tokens stay of the one text that alone may be cut.
+size_t length_of_only(const std::vector<Encoding>& texts, size_t index, size_t most) {
+  size_t total = 0;
+  for (const Encoding& text : texts) total += text.ids.size();
+  const size_t length = index < texts.size() ? texts[index].ids.size() : 0;
+  if (length > total - most) return length - (total - most);
+  throw ConfigError(fmt::format(
+      "tokenizer: text {} cannot be cut to fit: expected more than {} tokens to take {} away, got "
+      "{}. Give a larger max_length, or cut the longest first.",
+      index + 1, total - most, total - most, length));
+}
+
 }  // namespace
 
 Pipeline::Pipeline(Stages stages, const std::vector<AddedToken>& added)
@@ -55,21 +90,52 @@ void Pipeline::set_processor(std::unique_ptr<const Processor> processor) {
 }
 
 Encoding Pipeline::encode(std::string_view text, const EncodeOptions& options) const {
+  std::vector<Encoding> texts;
+  texts.push_back(encode_text(text, 0));
+  return finish(std::move(texts), options);
+}
+
+Encoding Pipeline::encode_pair(std::string_view first, std::string_view second,
+                               const EncodeOptions& options) const {
+  std::vector<Encoding> texts;
+  texts.push_back(encode_text(first, 0));
+  texts.push_back(encode_text(second, 1));
+  return finish(std::move(texts), options);
+}
+
+Encoding Pipeline::finish(std::vector<Encoding> texts, const EncodeOptions& options) const {
+  truncate(texts, options);
+  if (stages_.processor != nullptr) stages_.processor->apply(texts, options.add_special_tokens);
+  Encoding joined = std::move(texts.front());
+  for (size_t i = 1; i < texts.size(); ++i) append(joined, texts[i]);
+  return joined;
+}
+
+Encoding Pipeline::encode_text(std::string_view text, size_t index) const {
   if (text.size() > kLongestText) {
     throw ConfigError(fmt::format("tokenizer: the text is too long: expected at most {}, got {}.",
                                   human_bytes(kLongestText), human_bytes(text.size())));
   }
-  if (valid_utf8_prefix(text) == text.size()) return encode_valid(text, options);
-  const Mended mended = mend(text);
-  Encoding encoding = encode_valid(mended.text, options);
-  for (auto& [begin, end] : encoding.offsets) {
-    begin = mended.origin[begin];
-    end = mended.origin[end];
+  Encoding encoding;
+  if (valid_utf8_prefix(text) == text.size()) {
+    encoding = encode_valid(text);
+  } else {
+    const Mended mended = mend(text);
+    encoding = encode_valid(mended.text);
+    for (auto& [begin, end] : encoding.offsets) {
+      begin = mended.origin[begin];
+      end = mended.origin[end];
+    }
   }
+  const size_t count = encoding.ids.size();
+  encoding.type_ids.assign(count, static_cast<int64_t>(index));
+  encoding.attention_mask.assign(count, 1);
+  encoding.special_tokens_mask.assign(count, 0);
+  encoding.text_ranges[index] = {0, count};
   return encoding;
 }
 
-Encoding Pipeline::encode_valid(std::string_view text, const EncodeOptions& options) const {
+Encoding Pipeline::encode_valid(std::string_view text) const {
   Encoding encoding;
   encoding.ids.reserve(text.size() / 4 + 8);
   encoding.offsets.reserve(text.size() / 4 + 8);
@@ -83,14 +149,6 @@ Encoding Pipeline::encode_valid(std::string_view text, const EncodeOptions& opti
       session = stages_.model->open(segment.bytes);
     }
     if (session != nullptr) tokenize(segment, *session, tokens, encoding);
-  }
-  const size_t count = encoding.ids.size();
-  encoding.type_ids.assign(count, 0);
-  encoding.attention_mask.assign(count, 1);
-  encoding.special_tokens_mask.assign(count, 0);
-  truncate(encoding, options);
-  if (stages_.processor != nullptr) {
-    stages_.processor->apply(encoding, options.add_special_tokens);
   }
   return encoding;
 }
@@ -113,46 +171,75 @@ void Pipeline::tokenize(Segment& segment, Model::Session& session, std::vector<T
     for (const Token& token : tokens) {
       const size_t end = std::min<size_t>(at + token.length, piece.range.end);
       add(token.id, {at, end});
-      at = end;
+      if (!token.shares_bytes) at = end;
     }
   }
 }
 
-void Pipeline::truncate(Encoding& encoding, const EncodeOptions& options) const {
+void Pipeline::truncate(std::vector<Encoding>& texts, const EncodeOptions& options) const {
   size_t most = options.max_length.value_or(truncation_ ? truncation_->max_length : SIZE_MAX);
-  const Side side = truncation_ ? truncation_->side : Side::kRight;
   if (most == SIZE_MAX) return;
+  const bool by_file = !options.max_length;
+  const TruncationStrategy strategy = by_file ? truncation_->strategy : options.truncation;
+  const Side side = truncation_ ? truncation_->side : Side::kRight;
   if (stages_.processor != nullptr && options.add_special_tokens) {
-    most -= std::min(most, stages_.processor->added_tokens());
+    most -= std::min(most, stages_.processor->added_tokens(texts.size()));
   }
-  const size_t count = encoding.ids.size();
-  if (count <= most) return;
-  const size_t begin = side == Side::kRight ? 0 : count - most;
-  keep_range(encoding.ids, begin, begin + most);
-  keep_range(encoding.type_ids, begin, begin + most);
-  keep_range(encoding.attention_mask, begin, begin + most);
-  keep_range(encoding.special_tokens_mask, begin, begin + most);
-  keep_range(encoding.offsets, begin, begin + most);
+  const size_t first = texts[0].ids.size(), second = texts.size() > 1 ? texts[1].ids.size() : 0;
+  if (first + second <= most) return;
+  std::pair<size_t, size_t> kept = {first, second};
+  if (most == 0) {
+    kept = {0, 0};
+  } else if (strategy == TruncationStrategy::kOnlyFirst) {
+    kept.first = length_of_only(texts, 0, most);
+  } else if (strategy == TruncationStrategy::kOnlySecond) {
+    kept.second = length_of_only(texts, 1, most);
+  } else {
+    kept =
+        texts.size() == 1 ? std::pair(most, size_t{0}) : lengths_longest_first(first, second, most);
+  }
+  cut(texts[0], kept.first, side);
+  if (texts.size() > 1) cut(texts[1], kept.second, side);
 }
 
 std::vector<Encoding> Pipeline::encode_batch(const std::vector<std::string>& texts,
                                              const BatchOptions& options) const {
-  if (options.padding == Padding::kMaxLength && !options.max_length) {
+  std::vector<Encoding> encodings;
+  encodings.reserve(texts.size());
+  for (const std::string& text : texts) {
+    encodings.push_back(
+        encode(text, {options.add_special_tokens, options.max_length, options.truncation}));
+  }
+  pad_batch(encodings, options);
+  return encodings;
+}
+
+std::vector<Encoding> Pipeline::encode_pair_batch(
+    const std::vector<std::pair<std::string, std::string>>& pairs,
+    const BatchOptions& options) const {
+  std::vector<Encoding> encodings;
+  encodings.reserve(pairs.size());
+  for (const auto& [first, second] : pairs) {
+    encodings.push_back(encode_pair(
+        first, second, {options.add_special_tokens, options.max_length, options.truncation}));
+  }
+  pad_batch(encodings, options);
+  return encodings;
+}
+
+void Pipeline::pad_batch(std::vector<Encoding>& encodings, const BatchOptions& options) const {
+  if (options.padding == Padding::kNone) return;
+  size_t length = 0;
+  if (options.padding == Padding::kLongest) {
+    for (const Encoding& encoding : encodings) length = std::max(length, encoding.ids.size());
+  } else if (options.max_length) {
+    length = *options.max_length;
+  } else {
     throw ConfigError(
         "tokenizer: padding to the maximum length: expected max_length, got none. Give max_length, "
         "or pad to the longest text.");
   }
-  std::vector<Encoding> encodings;
-  encodings.reserve(texts.size());
-  size_t longest = 0;
-  for (const std::string& text : texts) {
-    encodings.push_back(encode(text, {options.add_special_tokens, options.max_length}));
-    longest = std::max(longest, encodings.back().ids.size());
-  }
-  if (options.padding == Padding::kNone) return encodings;
-  const size_t length = options.padding == Padding::kMaxLength ? *options.max_length : longest;
   for (Encoding& encoding : encodings) pad(encoding, length, options.padding_side);
-  return encodings;
 }
 
 void Pipeline::pad(Encoding& encoding, size_t length, Side side) const {
@@ -161,6 +248,11 @@ void Pipeline::pad(Encoding& encoding, size_t length, Side side) const {
   const auto fill = [&](auto& list, const auto& value) {
     list.insert(side == Side::kLeft ? list.begin() : list.end(), missing, value);
   };
+  for (auto& [begin, end] : encoding.text_ranges) {
+    if (side == Side::kRight || begin == end) continue;
+    begin += missing;
+    end += missing;
+  }
   fill(encoding.ids, pad_id.value_or(padding_.id));
   fill(encoding.type_ids, padding_.type_id);
   fill(encoding.attention_mask, 0);
@@ -227,6 +319,9 @@ void Pipeline::apply_config(const Json& tokenizer_config) {
   read("eos_token", eos_id);
   read("pad_token", pad_id);
   read("unk_token", unk_id);
+  read("cls_token", cls_id);
+  read("sep_token", sep_id);
+  read("mask_token", mask_id);
 }
 
 }  // namespace peft::tokenizers

@@ -18,6 +18,7 @@ namespace peft::tokenizers {
 struct Truncation {
   size_t max_length = 0;
   Side side = Side::kRight;  // which end is cut off
+  TruncationStrategy strategy = TruncationStrategy::kLongestFirst;
 };
 
 /// `padding` of a tokenizer.json.
@@ -47,8 +48,13 @@ class Pipeline : public Tokenizer, public TokenNames {
   void set_padding(PaddingStyle padding) { padding_ = padding; }
 
   Encoding encode(std::string_view text, const EncodeOptions& options) const override;
+  Encoding encode_pair(std::string_view first, std::string_view second,
+                       const EncodeOptions& options) const override;
   std::vector<Encoding> encode_batch(const std::vector<std::string>& texts,
                                      const BatchOptions& options) const override;
+  std::vector<Encoding> encode_pair_batch(
+      const std::vector<std::pair<std::string, std::string>>& pairs,
+      const BatchOptions& options) const override;
   std::string decode(const std::vector<int64_t>& ids, bool skip_special_tokens) const override;
 
   std::optional<int64_t> token_to_id(std::string_view token) const override;
@@ -58,12 +64,20 @@ class Pipeline : public Tokenizer, public TokenNames {
   void apply_config(const Json& tokenizer_config) override;
 
   std::string name(int64_t id) const override { return id_to_token(id).value_or(""); }
+  const AddedToken* added(int64_t id) const override {
+    return added_.token(static_cast<uint32_t>(id));
+  }
 
  private:
-  Encoding encode_valid(std::string_view text, const EncodeOptions& options) const;
+  /// The tokens of one text, without special ones. `index`: 0, for the second of two texts 1.
+  Encoding encode_text(std::string_view text, size_t index) const;
+  Encoding encode_valid(std::string_view text) const;
+  /// Cuts the one text or the two, adds the special tokens and joins them.
+  Encoding finish(std::vector<Encoding> texts, const EncodeOptions& options) const;
   void tokenize(Segment& segment, Model::Session& session, std::vector<Token>& tokens,
                 Encoding& encoding) const;
-  void truncate(Encoding& encoding, const EncodeOptions& options) const;
+  void truncate(std::vector<Encoding>& texts, const EncodeOptions& options) const;
+  void pad_batch(std::vector<Encoding>& encodings, const BatchOptions& options) const;
   void pad(Encoding& encoding, size_t length, Side side) const;
 
   Stages stages_;
@@ -71,5 +85,9 @@ class Pipeline : public Tokenizer, public TokenNames {
   std::optional<Truncation> truncation_;
   PaddingStyle padding_;
 };
+
+/// Reads a tokenizer.json; `more` come behind its added tokens.
+/// Throws: FormatError, UnsupportedError (unknown stage).
+std::shared_ptr<Pipeline> read_pipeline(const JsonView& json, std::vector<AddedToken> more = {});
 
 }  // namespace peft::tokenizers

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -18,12 +19,20 @@ struct Encoding {
   std::vector<int64_t> type_ids;
   std::vector<int64_t> attention_mask;
   std::vector<int64_t> special_tokens_mask;
-  std::vector<std::pair<size_t, size_t>> offsets;  // byte range in the input, half open
+  /// Byte ranges in the input, half open; of two texts each token's in its own.
+  std::vector<std::pair<size_t, size_t>> offsets;
+  /// Where in the lists the tokens of the first text and of the second one are, half open.
+  std::array<std::pair<size_t, size_t>, 2> text_ranges = {};
 };
+
+/// Which of two texts is cut where they are too long together. Longest first: the longer one until
+/// both have one length, then both.
+enum class TruncationStrategy { kLongestFirst, kOnlyFirst, kOnlySecond };
 
 struct EncodeOptions {
   bool add_special_tokens = true;
   std::optional<size_t> max_length = {};  // truncates (special tokens are kept)
+  TruncationStrategy truncation = TruncationStrategy::kLongestFirst;  // to max_length
 };
 
 enum class Padding { kNone, kLongest, kMaxLength };
@@ -34,6 +43,7 @@ struct BatchOptions {
   Padding padding = Padding::kLongest;
   Side padding_side = Side::kRight;
   std::optional<size_t> max_length = {};
+  TruncationStrategy truncation = TruncationStrategy::kLongestFirst;
 };
 
 /// Text to token ids and back, as the Python `tokenizers` library does from the same file.
@@ -45,13 +55,48 @@ class Tokenizer {
   /// Reads a tokenizer.json.  Throws: NotFoundError, FormatError, UnsupportedError (unknown stage).
   static std::shared_ptr<Tokenizer> from_file(const std::filesystem::path& file);
   static std::shared_ptr<Tokenizer> from_json(std::string_view json, const std::string& where);
+  /// Opens what a model's folder has: tokenizer.json, a SentencePiece model (tokenizer.model,
+  /// spiece.model, sentencepiece.bpe.model), BERT's vocab.txt or GPT-2's vocab.json and merges.txt,
+  /// with the tokenizer_config.json beside it. As transformers, it cuts only to a length that is
+  /// asked for, whatever the file says. Throws: NotFoundError (none of them), FormatError,
+  /// UnsupportedError (unknown stage or class).
+  static std::shared_ptr<Tokenizer> from_folder(const std::filesystem::path& folder);
+  /// True where from_folder() finds a file to open.
+  static bool is_in_folder(const std::filesystem::path& folder);
+  /// Makes a tokenizer from a SentencePiece model as transformers does for the `tokenizer_class` of
+  /// the config: LlamaTokenizer, T5Tokenizer, XLMRobertaTokenizer or none.
+  /// Throws: FormatError, UnsupportedError (another class).
+  static std::shared_ptr<Tokenizer> from_sentencepiece(std::string_view bytes,
+                                                       const Json& tokenizer_config,
+                                                       const std::string& where);
+  /// Makes BERT's tokenizer from a vocab.txt (a token a line) and tokenizer_config.json.
+  /// Throws: FormatError.
+  static std::shared_ptr<Tokenizer> from_wordpiece_vocabulary(std::string_view vocabulary,
+                                                              const Json& tokenizer_config,
+                                                              const std::string& where);
+  /// Makes GPT-2's, RoBERTa's or BART's tokenizer from vocab.json, merges.txt (a merge a line) and
+  /// tokenizer_config.json; one whose class does not begin with GPT2 is RoBERTa's.
+  /// Throws: FormatError.
+  static std::shared_ptr<Tokenizer> from_byte_level_vocabulary(std::string_view vocabulary,
+                                                               std::string_view merges,
+                                                               const Json& tokenizer_config,
+                                                               const std::string& where);
   /// Makes a tokenizer from a GGUF file's `tokenizer.ggml.*` metadata (models gpt2 and llama).
   static std::shared_ptr<Tokenizer> from_gguf_metadata(const Json& metadata,
                                                        const std::string& where);
 
+  /// Throws, as all that encode: ConfigError (a text of more than 2 GiB; a text that would have to
+  /// be cut to nothing, or that is not there to be cut); FormatError (the file lacks what the text
+  /// needs, such as its own unknown token).
   virtual Encoding encode(std::string_view text, const EncodeOptions& options = {}) const = 0;
+  /// Encodes two texts that belong together, such as a question and its answer.
+  virtual Encoding encode_pair(std::string_view first, std::string_view second,
+                               const EncodeOptions& options = {}) const = 0;
   virtual std::vector<Encoding> encode_batch(const std::vector<std::string>& texts,
                                              const BatchOptions& options = {}) const = 0;
+  virtual std::vector<Encoding> encode_pair_batch(
+      const std::vector<std::pair<std::string, std::string>>& pairs,
+      const BatchOptions& options = {}) const = 0;
   virtual std::string decode(const std::vector<int64_t>& ids,
                              bool skip_special_tokens = true) const = 0;
 
@@ -61,7 +106,7 @@ class Tokenizer {
   virtual bool is_special(int64_t id) const = 0;
 
   /// Special tokens by role, from tokenizer_config.json or GGUF metadata where known.
-  std::optional<int64_t> bos_id, eos_id, pad_id, unk_id;
+  std::optional<int64_t> bos_id, eos_id, pad_id, unk_id, cls_id, sep_id, mask_id;
   /// Applies tokenizer_config.json (bos_token, eos_token, pad_token, ...; strings or objects).
   virtual void apply_config(const Json& tokenizer_config) = 0;
 };

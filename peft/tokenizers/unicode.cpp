@@ -10,7 +10,7 @@ namespace {
 constexpr size_t kCodePoints = 0x110000;
 
 struct ClassTable {
-  uint8_t bits[kCodePoints];  // static storage: zero, and untouched pages take no memory
+  uint16_t bits[kCodePoints];  // static storage: zero, and untouched pages take no memory
 
   void set(const std::vector<CodePointRange>& ranges, CharClass bit) {
     for (const CodePointRange& range : ranges) {
@@ -21,7 +21,7 @@ struct ClassTable {
 
 ClassTable table;
 
-const uint8_t* build() {
+const uint16_t* build() {
   table.set(kLetterRanges, kLetter);
   table.set(kNumberRanges, kNumber);
   table.set(kMarkRanges, kMark);
@@ -30,6 +30,8 @@ const uint8_t* build() {
   table.set(kWordRanges, kWord);
   table.set(kPunctuationRanges, kPunctuation);
   table.set(kAccentRanges, kAccent);
+  table.set(kNonspacingRanges, kNonspacing);
+  table.set(kInvisibleRanges, kInvisible);
   return table.bits;
 }
 
@@ -75,8 +77,8 @@ Fit fit_character(std::string_view bytes, size_t at) {
 
 }  // namespace
 
-const uint8_t* char_class_table() {
-  static const uint8_t* const bits = build();
+const uint16_t* char_class_table() {
+  static const uint16_t* const bits = build();
   return bits;
 }
 

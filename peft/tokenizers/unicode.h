@@ -9,7 +9,7 @@ namespace peft::tokenizers {
 
 /// Character classes as the Python `tokenizers` library sees them: a bit each. Its regular
 /// expressions and its Rust code know different versions of Unicode, hence kNumber beside kNumeric.
-enum CharClass : uint8_t {
+enum CharClass : uint16_t {
   kLetter = 1,        // \p{L}
   kNumber = 2,        // \p{N}
   kMark = 4,          // \p{M}
@@ -18,11 +18,13 @@ enum CharClass : uint8_t {
   kWord = 32,         // \w of the pre-tokenizer Whitespace
   kPunctuation = 64,  // what the pre-tokenizer Punctuation isolates
   kAccent = 128,      // what the normalizer StripAccents removes
+  kNonspacing = 256,  // what BertNormalizer removes as accents
+  kInvisible = 512,   // what BertNormalizer removes as no text
 };
 
 /// The classes of every code point, ready to be indexed.
-/// Looks up a static table of 0x110000 bytes of which only a few pages are ever touched.
-const uint8_t* char_class_table();
+/// Looks up a static table of 2 x 0x110000 bytes of which only a few pages are ever touched.
+const uint16_t* char_class_table();
 
 /// One character of a text.
 struct CodePoint {

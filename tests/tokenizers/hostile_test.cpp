@@ -96,7 +96,7 @@ TEST(HostileTokenizer, WrongTypesOfSettingsAreFormatErrors) {
 TEST(HostileTokenizer, AnUnknownStageIsUnsupportedAndTheKnownOnesAreListed) {
   expect_error<UnsupportedError>(with("/normalizer/type", "\"Magic\""), "'NFKC'");
   expect_error<UnsupportedError>(with("/pre_tokenizer/type", "\"Magic\""), "'Metaspace'");
-  expect_error<UnsupportedError>(with("/model/type", "\"Unigram\""), "'BPE'");
+  expect_error<UnsupportedError>(with("/model/type", "\"Magic\""), "'Unigram'");
   expect_error<UnsupportedError>(with("/decoder/type", "\"Magic\""), "'ByteFallback'");
   expect_error<UnsupportedError>(with("/post_processor", R"({"type": "Magic"})"),
                                  "'TemplateProcessing'");

@@ -18,7 +18,7 @@ class DecoderSequence : public Decoder {
   std::vector<DecoderPtr> stages_;
 };
 
-DecoderPtr make_sequence(const JsonView& json) {
+DecoderPtr make_decoder_sequence(const JsonView& json) {
   std::vector<DecoderPtr> stages;
   for (const JsonView& stage : json.at("decoders").items()) stages.push_back(read_decoder(stage));
   return std::make_unique<DecoderSequence>(std::move(stages));
@@ -28,7 +28,7 @@ DecoderPtr make_sequence(const JsonView& json) {
 
 std::unique_ptr<const Decoder> read_decoder(const JsonView& json) {
   static const std::array<std::pair<std::string_view, DecoderPtr (*)(const JsonView&)>, 9> makers{
-      {{"Sequence", make_sequence},
+      {{"Sequence", make_decoder_sequence},
        {"ByteLevel", make_byte_level_decoder},
        {"ByteFallback", make_byte_fallback},
        {"Fuse", make_fuse},

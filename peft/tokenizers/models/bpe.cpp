@@ -5,6 +5,7 @@
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/tokenizers/byte_level.h"
+#include "peft/tokenizers/models/stand_ins.h"
 #include "peft/tokenizers/unicode.h"
 
 namespace peft::tokenizers {
@@ -18,19 +19,8 @@ constexpr std::string_view kMarkText = "\u2581";
 /// Encodes piece after piece with one cache, which it borrows from the model.
 class Bpe::Encoder : public Model::Session {
  public:
-  Encoder(const Bpe& model, bool bytes) : model_(model), bytes_(bytes), merger_(model.merges_) {
-    const std::lock_guard lock(model_.mutex_);
-    if (!model_.idle_caches_.empty()) {
-      cache_ = std::move(model_.idle_caches_.back());
-      model_.idle_caches_.pop_back();
-    }
-    if (cache_ == nullptr) cache_ = std::make_unique<WordCache>();
-  }
-
-  ~Encoder() override {
-    const std::lock_guard lock(model_.mutex_);
-    model_.idle_caches_.push_back(std::move(cache_));
-  }
+  Encoder(const Bpe& model, bool bytes)
+      : model_(model), bytes_(bytes), merger_(model.merges_), cache_(model.caches_) {}
 
   void tokenize(std::string_view piece, std::vector<Token>& tokens) override {
     if (!model_.cuts_ || bytes_) return tokenize_word(piece, tokens);
@@ -50,64 +40,45 @@ class Bpe::Encoder : public Model::Session {
 
  private:
   void tokenize_word(std::string_view word, std::vector<Token>& tokens) {
-    if (const auto known = cache_->find(word); known.data() != nullptr) {
-      tokens.insert(tokens.end(), known.begin(), known.end());
-      return;
-    }
-    const size_t from = tokens.size();
-    compute(word, tokens);
-    cache_->insert(word, {tokens.data() + from, tokens.size() - from});
+    cache_->append(word, tokens, [&] { compute(word, tokens); });
   }
 
   void compute(std::string_view word, std::vector<Token>& tokens) {
-    const size_t from = tokens.size();
-    if (bytes_ && !model_.spells_all_bytes_) {
-      compute_written_out(word, tokens);
-      return;
+    if (!bytes_) return compute_text(word, tokens);
+    if (!model_.spells_all_bytes_) {
+      // The vocabulary lacks some of the 256 stand-ins.
+      return tokenize_stand_ins(word, tokens,
+                                [&](std::string_view text) { compute_text(text, tokens); });
     }
     if (model_.options_.ignore_merges) {
-      const auto whole = model_.vocabulary_.find(bytes_ ? to_byte_level(word) : std::string(word));
-      if (whole) {
+      if (const auto whole = model_.vocabulary_.find(to_byte_level(word))) {
         tokens.push_back({*whole, static_cast<uint32_t>(word.size())});
         return;
       }
     }
-    if (bytes_) {
-      for (const char byte : word) {
-        tokens.push_back({*model_.byte_ids_[static_cast<unsigned char>(byte)], 1});
-      }
-    } else {
-      model_.spell(word, tokens);
+    const size_t from = tokens.size();
+    for (const char byte : word) {
+      tokens.push_back({*model_.byte_ids_[static_cast<unsigned char>(byte)], 1});
     }
     merger_.merge(tokens, from);
   }
 
-  /// A vocabulary that lacks some of the 256 stand-ins: they are characters like any others.
-  void compute_written_out(std::string_view word, std::vector<Token>& tokens) {
+  void compute_text(std::string_view text, std::vector<Token>& tokens) {
     const size_t from = tokens.size();
-    const std::string written = to_byte_level(word);
-    const auto whole = model_.options_.ignore_merges ? model_.vocabulary_.find(written)
-                                                     : std::optional<uint32_t>();
-    if (whole) {
-      tokens.push_back({*whole, static_cast<uint32_t>(written.size())});
-    } else {
-      model_.spell(written, tokens);
-      merger_.merge(tokens, from);
+    if (model_.options_.ignore_merges) {
+      if (const auto whole = model_.vocabulary_.find(text)) {
+        tokens.push_back({*whole, static_cast<uint32_t>(text.size())});
+        return;
+      }
     }
-    // From bytes of the stand-ins to the bytes that they stand for.
-    size_t at = 0;
-    for (size_t i = from; i < tokens.size(); ++i) {
-      const size_t end = std::min(at + tokens[i].length, written.size());
-      tokens[i].length =
-          static_cast<uint32_t>(count_characters(std::string_view(written).substr(at, end - at)));
-      at = end;
-    }
+    model_.spell(text, tokens);
+    merger_.merge(tokens, from);
   }
 
   const Bpe& model_;
   bool bytes_;
   Merger merger_;
-  std::unique_ptr<WordCache> cache_;
+  WordCachePool::Borrowed cache_;
 };
 
 Bpe::Bpe(Vocabulary vocabulary, const std::vector<MergeTable::Merge>& merges, BpeOptions options)

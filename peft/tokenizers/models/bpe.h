@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -62,8 +61,7 @@ class Bpe : public Model {
   bool cuts_ = false;              // words may be cut before the SentencePiece mark
   std::unordered_set<char32_t> joined_to_mark_;  // characters that a merge joins to a mark behind
 
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<WordCache>> idle_caches_;
+  mutable WordCachePool caches_;
 };
 
 /// Reads a model of type BPE.  Throws: FormatError.

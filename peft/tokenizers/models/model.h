@@ -15,6 +15,7 @@ namespace peft::tokenizers {
 struct Token {
   uint32_t id = 0;
   uint32_t length = 0;
+  bool shares_bytes = false;  // the next token stands for the same bytes
 };
 
 /// Turns pieces into tokens. Immutable; concurrent use is allowed.

@@ -8,23 +8,6 @@
 namespace peft::tokenizers {
 namespace {
 
-constexpr int64_t kMostIds = int64_t{1} << 31;
-
-Vocabulary read_vocabulary(const JsonView& json) {
-  if (!json.json().is_object()) json.fail("expected an object of tokens and ids");
-  std::vector<Vocabulary::Entry> entries;
-  entries.reserve(json.json().size());
-  for (const auto& [token, id] : json.json().get_ref<const Json::object_t&>()) {
-    // Ids are checked by hand: a view of each would cost more than all the rest.
-    if (!id.is_number_unsigned() || id.get<uint64_t>() >= kMostIds) {
-      json.fail(fmt::format("the id of {} is wrong: expected an integer from 0 to {}, got {}",
-                            quote(token), kMostIds - 1, quote(id.dump())));
-    }
-    entries.push_back({token, id.get<uint32_t>()});
-  }
-  return Vocabulary(entries, json.where());
-}
-
 /// "left right", or ["left", "right"].
 std::pair<std::string_view, std::string_view> read_pair(const Json& json, const JsonView& list,
                                                         size_t index) {
@@ -90,17 +73,11 @@ std::unique_ptr<const Model> read_bpe(const JsonView& json) {
   options.fuse_unk = json.boolean("fuse_unk", false);
   options.byte_fallback = json.boolean("byte_fallback", false);
   options.ignore_merges = json.boolean("ignore_merges", false);
-  Vocabulary vocabulary = read_vocabulary(json.at("vocab"));
+  const JsonView tokens = json.at("vocab");
+  Vocabulary vocabulary(read_entries(tokens), tokens.where());
   const auto merges =
       read_merges(json.at("merges"), vocabulary, options.continuing_subword_prefix.size());
   return std::make_unique<Bpe>(std::move(vocabulary), merges, std::move(options));
-}
-
-std::unique_ptr<const Model> read_model(const JsonView& json) {
-  // Files of early days have no type: those with merges are BPE.
-  const std::string type = json.string("type", json.has("merges") ? "BPE" : "");
-  if (type == "BPE") return read_bpe(json);
-  fail_unknown_type(json, "tokenizer model", {"BPE"});
 }
 
 }  // namespace peft::tokenizers

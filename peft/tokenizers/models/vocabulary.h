@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "peft/tokenizers/json_view.h"
+
 namespace peft::tokenizers {
 
 /// Tokens and their ids, both ways. Immutable once filled.
@@ -44,5 +46,8 @@ class Vocabulary {
   std::vector<uint32_t> slots_;  // open addressing: id + 1, 0 is free
   size_t size_ = 0;
 };
+
+/// Reads an object of tokens and ids; the entries view the JSON.  Throws: FormatError.
+std::vector<Vocabulary::Entry> read_entries(const JsonView& json);
 
 }  // namespace peft::tokenizers

@@ -66,4 +66,17 @@ void WordCache::clear() {
   used_ = 0;
 }
 
+std::unique_ptr<WordCache> WordCachePool::take() {
+  const std::lock_guard lock(mutex_);
+  if (idle_.empty()) return std::make_unique<WordCache>();
+  std::unique_ptr<WordCache> cache = std::move(idle_.back());
+  idle_.pop_back();
+  return cache;
+}
+
+void WordCachePool::give_back(std::unique_ptr<WordCache> cache) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(cache));
+}
+
 }  // namespace peft::tokenizers

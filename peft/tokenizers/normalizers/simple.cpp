@@ -40,18 +40,7 @@ class Strip : public Normalizer {
 class StripAccents : public Normalizer {
  public:
   void apply(AlignedText& text) const override {
-    const std::string_view all = text.text();
-    AlignedText::Editor editor(text);
-    for (size_t at = 0; at < all.size();) {
-      const CodePoint c = decode_utf8(all, at);
-      if (is_in(c.value, kAccent)) {
-        editor.drop(c.length);
-      } else {
-        editor.keep(c.length);
-      }
-      at += c.length;
-    }
-    editor.commit();
+    rewrite_characters(text, [](char32_t c, std::string&) { return is_in(c, kAccent); });
   }
 };
 
@@ -113,20 +102,10 @@ class ByteLevelNormalizer : public Normalizer {
 class Nmt : public Normalizer {
  public:
   void apply(AlignedText& text) const override {
-    const std::string_view all = text.text();
-    AlignedText::Editor editor(text);
-    while (editor.position() < all.size()) {
-      const CodePoint c = decode_utf8(all, editor.position());
-      if (is_dropped(c.value)) {
-        editor.drop(c.length);
-      } else if (is_blank(c.value)) {
-        editor.put_as_next(" ");
-        editor.drop(c.length);
-      } else {
-        editor.keep(c.length);
-      }
-    }
-    editor.commit();
+    rewrite_characters(text, [](char32_t c, std::string& written) {
+      if (is_blank(c)) written = " ";
+      return is_blank(c) || is_dropped(c);
+    });
   }
 
  private:

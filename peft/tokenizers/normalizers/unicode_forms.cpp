@@ -128,20 +128,20 @@ class UnicodeFormNormalizer : public Normalizer {
 class Lowercase : public Normalizer {
  public:
   void apply(AlignedText& text) const override {
-    const std::string_view all = text.text();
-    std::vector<Change> changes;
-    changes.reserve(all.size());
-    for (size_t at = 0; at < all.size();) {
-      const CodePoint c = decode_utf8(all, at);
-      at += c.length;
-      if (c.value == 0x130) {  // I with a dot: the one letter that becomes two
-        changes.push_back({'i', 0});
-        changes.push_back({0x307, 1});
-        continue;
+    rewrite_characters(text, [](char32_t c, std::string& written) {
+      if (c < 0x80) {
+        if (c < 'A' || c > 'Z') return false;
+        written += static_cast<char>(c - 'A' + 'a');
+        return true;
       }
-      changes.push_back({lower(c.value), 0});
-    }
-    rewrite(text, changes);
+      const char32_t small = lower(c);
+      if (c == 0x130) {  // I with a dot: the one letter that becomes two
+        written = "i\u0307";
+      } else if (small != c) {
+        append_utf8(written, small);
+      }
+      return !written.empty();
+    });
   }
 
  private:
@@ -160,6 +160,6 @@ NormalizerPtr make_unicode_form(UnicodeForm form) {
   return std::make_unique<UnicodeFormNormalizer>(form);
 }
 
-NormalizerPtr make_lowercase(const JsonView&) { return std::make_unique<Lowercase>(); }
+NormalizerPtr make_lowercase() { return std::make_unique<Lowercase>(); }
 
 }  // namespace peft::tokenizers

@@ -64,7 +64,7 @@ class WhitespacePreTokenizer : public PreTokenizer {
   enum class Kind { kWord, kSign, kBlank };
 
   static Kind kind_of(std::string_view text, size_t at) {
-    const uint8_t classes = char_class_table()[decode_utf8(text, at).value];
+    const uint16_t classes = char_class_table()[decode_utf8(text, at).value];
     if (classes & kWord) return Kind::kWord;
     return classes & kSpace ? Kind::kBlank : Kind::kSign;
   }

@@ -21,7 +21,7 @@ class PreTokenizerSequence : public PreTokenizer {
   std::vector<PreTokenizerPtr> stages_;
 };
 
-PreTokenizerPtr make_sequence(const JsonView& json) {
+PreTokenizerPtr make_pre_tokenizer_sequence(const JsonView& json) {
   std::vector<PreTokenizerPtr> stages;
   for (const JsonView& stage : json.at("pretokenizers").items()) {
     stages.push_back(read_pre_tokenizer(stage));
@@ -33,7 +33,7 @@ PreTokenizerPtr make_sequence(const JsonView& json) {
 
 std::unique_ptr<const PreTokenizer> read_pre_tokenizer(const JsonView& json) {
   static const std::array<std::pair<std::string_view, PreTokenizerPtr (*)(const JsonView&)>, 11>
-      makers{{{"Sequence", make_sequence},
+      makers{{{"Sequence", make_pre_tokenizer_sequence},
               {"Split", make_split},
               {"ByteLevel", make_byte_level_pre_tokenizer},
               {"Metaspace", make_metaspace_pre_tokenizer},

@@ -18,7 +18,7 @@ class Walker {
   void go_to(size_t at) { at_ = at; }
 
   /// Passes all characters that have one of these classes.
-  void pass(uint8_t classes) {
+  void pass(uint16_t classes) {
     while (!done()) {
       const CodePoint c = here();
       if ((table_[c.value] & classes) == 0) return;
@@ -27,7 +27,7 @@ class Walker {
   }
 
   /// Passes all characters that have none of these classes.
-  void pass_without(uint8_t classes) {
+  void pass_without(uint16_t classes) {
     while (!done()) {
       const CodePoint c = here();
       if ((table_[c.value] & classes) != 0) return;
@@ -35,15 +35,15 @@ class Walker {
     }
   }
 
-  uint8_t classes() const { return table_[here().value]; }
+  uint16_t classes() const { return table_[here().value]; }
 
  private:
   std::string_view text_;
   size_t at_;
-  const uint8_t* table_ = char_class_table();
+  const uint16_t* table_ = char_class_table();
 };
 
-constexpr uint8_t kNotOther = kSpace | kLetter | kNumber;
+constexpr uint16_t kNotOther = kSpace | kLetter | kNumber;
 
 bool is_line_end(char byte) { return byte == '\r' || byte == '\n'; }
 
@@ -96,7 +96,7 @@ size_t scan_gpt2(std::string_view text, size_t at) {
     walker.skip(1);
     if (walker.done()) return walker.at();
   }
-  const uint8_t classes = walker.classes();
+  const uint16_t classes = walker.classes();
   if (classes & kSpace) return scan_space(text, at);
   if (classes & kLetter) {
     walker.pass(kLetter);
@@ -132,7 +132,7 @@ size_t scan_tiktoken(std::string_view text, size_t at) {
   if (first.value == '\'') {
     if (const size_t length = contraction(text, at, true)) return at + length;
   }
-  const uint8_t classes = char_class_table()[first.value];
+  const uint16_t classes = char_class_table()[first.value];
   if (classes & kLetter) {
     walker.pass(kLetter);
     return walker.at();
@@ -144,7 +144,7 @@ size_t scan_tiktoken(std::string_view text, size_t at) {
     return walker.at();
   }
   walker.skip(first.length);
-  const uint8_t next = walker.done() ? 0 : walker.classes();
+  const uint16_t next = walker.done() ? 0 : walker.classes();
   if ((next & kLetter) && first.value != '\r' && first.value != '\n') {
     walker.pass(kLetter);
     return walker.at();

@@ -31,52 +31,44 @@ size_t trailing_blanks(std::string_view token) {
   return count;
 }
 
+/// The white space at both ends of a token.
+struct Blanks {
+  size_t leading = 0, trailing = 0;
+};
+
+Blanks blanks_of(int64_t id, size_t length, const TokenNames& names) {
+  const AddedToken* const added = names.added(id);
+  if (added != nullptr && (added->lstrip || added->rstrip)) {
+    // What it took along of the text around it.
+    const size_t more = length - std::min(length, added->content.size());
+    return added->lstrip ? Blanks{more, 0} : Blanks{0, more};
+  }
+  const std::string token = names.name(id);
+  return {leading_blanks(token), trailing_blanks(token)};
+}
+
 class ByteLevelProcessor : public Processor {
  public:
   ByteLevelProcessor(bool add_prefix_space, const TokenNames* trims)
       : add_prefix_space_(add_prefix_space), trims_(trims) {}
 
-  void apply(Encoding& encoding, bool) const override {
-    if (trims_ != nullptr) trim_offsets(encoding, add_prefix_space_, *trims_);
+  void apply(std::vector<Encoding>& texts, bool) const override {
+    if (trims_ == nullptr) return;
+    for (Encoding& text : texts) trim_offsets(text, add_prefix_space_, *trims_);
   }
-  size_t added_tokens() const override { return 0; }
+  size_t added_tokens(size_t) const override { return 0; }
 
  private:
   bool add_prefix_space_;
   const TokenNames* trims_;
 };
 
-class ClsSep : public Processor {
- public:
-  ClsSep(int64_t cls, int64_t sep, bool add_prefix_space, const TokenNames* trims)
-      : around_(make_bracket_processor(cls, sep)), trim_(add_prefix_space, trims) {}
-
-  void apply(Encoding& encoding, bool add_special_tokens) const override {
-    trim_.apply(encoding, add_special_tokens);
-    around_->apply(encoding, add_special_tokens);
-  }
-  size_t added_tokens() const override { return around_->added_tokens(); }
-
- private:
-  ProcessorPtr around_;
-  ByteLevelProcessor trim_;
-};
-
-/// ["[CLS]", 101]
-int64_t read_token(const JsonView& json) {
-  const std::vector<JsonView> parts = json.items();
-  if (parts.size() != 2) json.fail("expected [token, id]");
-  return parts[1].integer(INT32_MAX);
-}
-
 }  // namespace
 
 void trim_offsets(Encoding& encoding, bool add_prefix_space, const TokenNames& names) {
   for (size_t i = 0; i < encoding.ids.size(); ++i) {
-    const std::string token = names.name(encoding.ids[i]);
     auto& [begin, end] = encoding.offsets[i];
-    size_t leading = leading_blanks(token);
-    const size_t trailing = trailing_blanks(token);
+    auto [leading, trailing] = blanks_of(encoding.ids[i], end - begin, names);
     // A blank that add_prefix_space put there is not in the text.
     if (leading == 1 && add_prefix_space && (i == 0 || begin == 0)) leading = 0;
     begin = std::min(begin + leading, end);
@@ -88,12 +80,6 @@ ProcessorPtr make_byte_level_processor(const JsonView& json, const TokenNames& n
   return std::make_unique<ByteLevelProcessor>(
       json.boolean("add_prefix_space", true),
       json.boolean("trim_offsets", true) ? &names : nullptr);
-}
-
-ProcessorPtr make_cls_sep(const JsonView& json, const TokenNames* trims) {
-  const bool trim = trims != nullptr && json.boolean("trim_offsets", true);
-  return std::make_unique<ClsSep>(read_token(json.at("cls")), read_token(json.at("sep")),
-                                  json.boolean("add_prefix_space", true), trim ? trims : nullptr);
 }
 
 }  // namespace peft::tokenizers

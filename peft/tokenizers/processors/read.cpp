@@ -7,12 +7,12 @@ class ProcessorSequence : public Processor {
  public:
   explicit ProcessorSequence(std::vector<ProcessorPtr> stages) : stages_(std::move(stages)) {}
 
-  void apply(Encoding& encoding, bool add_special_tokens) const override {
-    for (const ProcessorPtr& stage : stages_) stage->apply(encoding, add_special_tokens);
+  void apply(std::vector<Encoding>& texts, bool add_special_tokens) const override {
+    for (const ProcessorPtr& stage : stages_) stage->apply(texts, add_special_tokens);
   }
-  size_t added_tokens() const override {
+  size_t added_tokens(size_t texts) const override {
     size_t count = 0;
-    for (const ProcessorPtr& stage : stages_) count += stage->added_tokens();
+    for (const ProcessorPtr& stage : stages_) count += stage->added_tokens(texts);
     return count;
   }
 
@@ -26,8 +26,8 @@ std::unique_ptr<const Processor> read_processor(const JsonView& json, const Toke
   const std::string type = json.at("type").string();
   if (type == "TemplateProcessing") return make_template_processing(json);
   if (type == "ByteLevel") return make_byte_level_processor(json, names);
-  if (type == "BertProcessing") return make_cls_sep(json, nullptr);
-  if (type == "RobertaProcessing") return make_cls_sep(json, &names);
+  if (type == "BertProcessing") return make_bert_processing(json);
+  if (type == "RobertaProcessing") return make_roberta_processing(json, names);
   if (type == "Sequence") {
     std::vector<ProcessorPtr> stages;
     for (const JsonView& stage : json.at("processors").items()) {

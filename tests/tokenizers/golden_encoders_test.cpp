@@ -1,0 +1,84 @@
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "peft/base/json_text.h"
+#include "peft/tokenizers/tokenizer.h"
+
+// What Python makes of texts and of pairs of texts with tokenizers of encoders, and what this
+// library makes of them. tests/tokenizers/golden_encoders.py writes it down.
+namespace peft::tokenizers {
+namespace {
+
+std::string encoders_folder() { return std::string(PEFT_SOURCE_DIR) + "/tests/tokenizers/golden/"; }
+
+const Json& encoders() {
+  static const Json cases = read_json_file(encoders_folder() + "encoders.json");
+  return cases;
+}
+
+EncodeOptions options_of(const Json& row) {
+  EncodeOptions options;
+  if (!row.contains("max_length")) return options;
+  options.max_length = row["max_length"].get<size_t>();
+  if (row["truncation"] == "only_first") options.truncation = TruncationStrategy::kOnlyFirst;
+  if (row["truncation"] == "only_second") options.truncation = TruncationStrategy::kOnlySecond;
+  return options;
+}
+
+/// Compares every field that the row has.
+void expect_row(const Tokenizer& tokenizer, const Json& row) {
+  const std::string text = row["text"];
+  SCOPED_TRACE("text " + row["text"].dump() + ", pair " + row.value("pair", Json()).dump());
+  const Encoding encoding =
+      row.contains("pair")
+          ? tokenizer.encode_pair(text, row["pair"].get<std::string>(), options_of(row))
+          : tokenizer.encode(text, options_of(row));
+  EXPECT_EQ(Json(encoding.ids), row["ids"]);
+  EXPECT_EQ(Json(encoding.type_ids), row["type_ids"]);
+  EXPECT_EQ(Json(encoding.attention_mask), row["attention_mask"]);
+  EXPECT_EQ(Json(encoding.special_tokens_mask), row["special_tokens_mask"]);
+  if (row.contains("offsets")) {
+    EXPECT_EQ(Json(encoding.offsets), row["offsets"]);
+  }
+  EXPECT_EQ(tokenizer.decode(encoding.ids), row["decoded"].get<std::string>());
+}
+
+TEST(GoldenEncoders, TextsAndPairsGetPythonsFields) {
+  for (const auto& [name, rows] : encoders()["tokenizers"].items()) {
+    SCOPED_TRACE(name);
+    const auto tokenizer = Tokenizer::from_file(encoders_folder() + name + ".json");
+    ASSERT_GE(rows.size(), 100u);
+    for (const Json& row : rows) expect_row(*tokenizer, row);
+  }
+}
+
+TEST(GoldenEncoders, StagesOfEncodersInTheirVariantsGetPythonsFields) {
+  ASSERT_GE(encoders()["variants"].size(), 25u);
+  for (const Json& variant : encoders()["variants"]) {
+    Json json =
+        read_json_file(encoders_folder() + variant["tokenizer"].get<std::string>() + ".json");
+    for (const auto& [key, part] : variant["parts"].items()) {
+      if (key == "model") {
+        json["model"].update(part);
+      } else {
+        json[key] = part;
+      }
+    }
+    SCOPED_TRACE(variant["parts"].dump().substr(0, 300));
+    const auto tokenizer = Tokenizer::from_json(json.dump(), "variant");
+    for (const Json& row : variant["cases"]) expect_row(*tokenizer, row);
+  }
+}
+
+TEST(GoldenEncoders, FoldersWithoutATokenizerJsonGetTransformersFields) {
+  ASSERT_GE(encoders()["folders"].size(), 9u);
+  for (const auto& [name, rows] : encoders()["folders"].items()) {
+    SCOPED_TRACE(name);
+    const auto tokenizer = Tokenizer::from_folder(encoders_folder() + "folders/" + name);
+    for (const Json& row : rows) expect_row(*tokenizer, row);
+  }
+}
+
+}  // namespace
+}  // namespace peft::tokenizers
