@@ -36,12 +36,8 @@ void give_data(const at::Tensor& weight, const at::Tensor& data) {
   weight.set_data(data);
 }
 
-void put_place(const at::Tensor& weight, std::shared_ptr<const dispatch::Entries> entries,
-               bool is_copy, std::shared_ptr<const OffloadedWeight> place) {
-  auto state = c10::make_intrusive<TagState>();
-  state->entries = std::move(entries);
-  state->origin = weight.unsafeGetTensorImpl();
-  state->is_copy = is_copy;
+void put_place(const at::Tensor& weight, std::shared_ptr<const OffloadedWeight> place) {
+  auto state = dispatch::next_state(weight);
   state->place = std::move(place);
   dispatch::put(weight, std::move(state));
 }
@@ -63,22 +59,21 @@ void offload(const at::Tensor& weight, std::shared_ptr<const OffloadedWeight> pl
              at::Device device) {
   check_offloadable(weight);
   register_dispatcher();
-  const TagState* before = dispatch::find(weight);
-  auto entries = before ? before->entries : std::make_shared<const dispatch::Entries>();
-  const bool is_copy = before && before->is_copy;
+  auto state = dispatch::next_state(weight);
+  state->place = std::move(place);
   give_data(weight, without_bytes(weight, device));
-  put_place(weight, std::move(entries), is_copy, std::move(place));
+  dispatch::put(weight, std::move(state));
 }
 
 void bring_back(const at::Tensor& weight) {
   const auto place = offloaded(weight);
   if (!place) return;
   const at::Tensor values = place->bring_in().clone();
-  const auto entries = dispatch::find(weight)->entries;
-  const bool is_copy = dispatch::find(weight)->is_copy;
+  auto state = dispatch::next_state(weight);
+  state->place = nullptr;
   dispatch::strip(weight);
   weight.set_data(values);
-  if (dispatch::any(*entries)) put_place(weight, entries, is_copy, nullptr);
+  if (dispatch::any(*state->entries)) dispatch::put(weight, std::move(state));
 }
 
 std::shared_ptr<const OffloadedWeight> offloaded(const at::Tensor& weight) {
@@ -94,8 +89,7 @@ void write_base(const at::Tensor& weight, const at::Tensor& values) {
     if (!bytes.is_same(values) && !bytes.is_alias_of(values)) bytes.copy_(values);
     return;
   }
-  const TagState* before = dispatch::find(weight);
-  put_place(weight, before->entries, before->is_copy, place->with(values));
+  put_place(weight, place->with(values));
 }
 
 FormerValues::FormerValues(const at::Tensor& weight) : place_(offloaded(weight)) {
@@ -105,7 +99,7 @@ FormerValues::FormerValues(const at::Tensor& weight) : place_(offloaded(weight))
 void FormerValues::put_back(const at::Tensor& weight) const {
   const TagState* state = is_tagged(weight) ? dispatch::find(weight) : nullptr;
   if (place_ && state && state->place) {
-    put_place(weight, state->entries, state->is_copy, place_);
+    put_place(weight, place_);
     return;
   }
   write_base(weight, values());

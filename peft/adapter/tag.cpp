@@ -59,8 +59,8 @@ void check_replacement(const at::Tensor& parameter, const Entry& entry) {
 void put_entry(const at::Tensor& weight, const Entry& entry, const std::vector<CallKind>& kinds) {
   check_weight(weight, entry);
   if (entry.replacement) check_replacement(weight, entry);
-  auto* before = dispatch::find(weight);
-  auto entries = before ? *before->entries : Entries{};
+  auto state = dispatch::next_state(weight);
+  auto entries = *state->entries;
   for (auto kind : kinds) {
     Entry& place = entries[dispatch::index_of(kind)];
     if (!place.empty()) {
@@ -73,11 +73,7 @@ void put_entry(const at::Tensor& weight, const Entry& entry, const std::vector<C
   }
   register_dispatcher();
   if (entry.replacement) mark_as_adapter_parameter(entry.replacement->current());
-  auto state = c10::make_intrusive<TagState>();
   state->entries = std::make_shared<const Entries>(std::move(entries));
-  state->origin = weight.unsafeGetTensorImpl();
-  state->is_copy = before && before->is_copy;
-  if (before) state->place = before->place;
   dispatch::put(weight, std::move(state));
 }
 
@@ -91,11 +87,9 @@ void remove_entries(const at::Tensor& weight, IsIt is_it) {
     if (is_it(entry)) entry = {};
   }
   if (!dispatch::any(entries) && !before->place) return dispatch::strip(weight);
-  auto state = c10::make_intrusive<TagState>();
+  auto state = dispatch::next_state(weight);
   state->entries = std::make_shared<const Entries>(std::move(entries));
   state->origin = before->origin;
-  state->is_copy = before->is_copy;
-  state->place = before->place;
   dispatch::put(weight, std::move(state));
 }
 

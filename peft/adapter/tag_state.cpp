@@ -132,6 +132,16 @@ const at::Tensor& whole_of(const at::Tensor& tensor) {
   return state && state->form != Form::kWhole ? state->whole : tensor;
 }
 
+TagStatePtr next_state(const at::Tensor& weight) {
+  const TagState* before = find(weight);
+  auto state = c10::make_intrusive<TagState>();
+  state->entries = before ? before->entries : std::make_shared<const Entries>();
+  state->place = before ? before->place : nullptr;
+  state->is_copy = before && before->is_copy;
+  state->origin = weight.unsafeGetTensorImpl();
+  return state;
+}
+
 void put(const at::Tensor& tensor, TagStatePtr state) {
   auto* impl = tensor.unsafeGetTensorImpl();
   impl->set_backend_meta(std::move(state));

@@ -82,6 +82,9 @@ const TagState* find(const at::Tensor& tensor);
 /// The weight that a tagged tensor reads the entries of: itself, or the one that it is a view of.
 const at::Tensor& whole_of(const at::Tensor& tensor);
 
+/// A tag for a whole weight with what its present tag holds, if it has one: to be changed and put.
+TagStatePtr next_state(const at::Tensor& weight);
+
 /// Puts a tag on a tensor, or takes it away. Neither calls an operator.
 void put(const at::Tensor& tensor, TagStatePtr state);
 void strip(const at::Tensor& tensor);
