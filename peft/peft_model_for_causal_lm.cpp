@@ -62,6 +62,15 @@ void refuse_recomputing(const Tuner& tuner, const LanguageModelImpl& model) {
                     "one with it. Call set_gradient_checkpointing(false).");
 }
 
+// What tokens are is shifted by the largest type of the context.
+[[noreturn]] void throw_no_label_left() {
+  throw ConfigError(
+      "loss: no token is a label: expected types (input_type_mask) that are multiples of 4 once "
+      "the "
+      "largest of cpt_tokens_type_mask is added to them, got none. Let that largest type be a "
+      "multiple of 4.");
+}
+
 // The loss of every label that is not -100, predicted from the token before it, else 0.
 //   logits [B, T, V], labels [B, T] -> [B, T - 1] float32
 at::Tensor losses_of_labels(const at::Tensor& logits, const at::Tensor& labels) {
@@ -147,7 +156,9 @@ std::pair<at::Tensor, int64_t> PeftModelForCausalLM::sum_and_count(const Languag
   const PreparedInputs prepared = put_prompt(tuner(), input, call.task_ids);
   const at::Tensor sum = weighed_sum(prepared.input(), weighed);
   const int64_t next = weighed.labels.size(1) - 1;
-  return {sum, weighed.labels.narrow(1, 1, next).ne(-100).sum().item<int64_t>()};
+  const auto count = weighed.labels.narrow(1, 1, next).ne(-100).sum().item<int64_t>();
+  if (count == 0 && weighed.weights.defined()) throw_no_label_left();
+  return {sum, count};
 }
 
 at::Tensor PeftModelForCausalLM::loss(const LanguageModelInput& input, const at::Tensor& labels,

@@ -25,10 +25,11 @@ class AdaptionPrompt : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(AdaptionPrompt, BeginsAsInPython) {
+  const LanguageModel plain = base();
   at::manual_seed(7);
   auto config = read_adapter_config(folder()).as<AdaptionPromptConfig>();
   config.inference_mode = false;
-  const PeftModelForCausalLM model(base(), config);
+  const PeftModelForCausalLM model(plain, config);
   const auto python = given_.part("init.");
   const StateDict ours = model.state_dict();
   ASSERT_EQ(ours.size(), python.size());
@@ -36,8 +37,7 @@ TEST_P(AdaptionPrompt, BeginsAsInPython) {
 }
 
 TEST_P(AdaptionPrompt, ComputesAndLearnsAsPythonDoes) {
-  auto model =
-      PeftModelForCausalLM::from_pretrained(base(), folder(), {.is_trainable = true});
+  auto model = PeftModelForCausalLM::from_pretrained(base(), folder(), {.is_trainable = true});
   model.eval();
   const at::Tensor labels = given_.run.at("labels");
   expect_near(model.forward(given_.input()).narrow(2, 0, 40), given_.run.at("logits"), "logits");
@@ -136,14 +136,12 @@ TEST(AdaptionPrompts, WhatCannotBeIsRefused) {
   expect_message<UnsupportedError>({"unsupported model type", "'qwen3'"}, [] {
     PeftModelForCausalLM(golden_base("qwen3"), prompts(2, 1));
   });
-  expect_message<ConfigError>({"adapter_layers", "at most 2", "got 3"}, [] {
-    PeftModelForCausalLM(golden_base("llama"), prompts(2, 3));
-  });
+  expect_message<ConfigError>({"adapter_layers", "at most 2", "got 3"},
+                              [] { PeftModelForCausalLM(golden_base("llama"), prompts(2, 3)); });
   AdaptionPromptConfig other = prompts(2, 1);
   other.target_modules = "mlp";
-  expect_message<UnsupportedError>({"mlp", "TakesAttentionAddition"}, [&] {
-    PeftModelForCausalLM(golden_base("llama"), other);
-  });
+  expect_message<UnsupportedError>({"mlp", "TakesAttentionAddition"},
+                                   [&] { PeftModelForCausalLM(golden_base("llama"), other); });
   expect_message<ConfigError>({"adapter_len", "null"},
                               [] { AdaptionPromptConfig{.adapter_layers = 1}.validate(); });
   const LanguageModel narrow = golden_base("llama");

@@ -32,8 +32,9 @@ def by_key(model, values):
 def run(case, name, options):
     folder = OUT / case
     shutil.rmtree(folder, ignore_errors=True)
+    plain = base(name)  # which draws numbers, too
     torch.manual_seed(SEED)
-    model = get_peft_model(base(name), AdaptionPromptConfig(task_type="CAUSAL_LM", **options)).eval()
+    model = get_peft_model(plain, AdaptionPromptConfig(task_type="CAUSAL_LM", **options)).eval()
     tensors = {f"init.{k}": v for k, v in state(model).items()}
     torch.manual_seed(SEED + 1)
     for parameter in model.parameters():

@@ -217,8 +217,9 @@ def run(case, name, config_class, options):
         if isinstance(value, str) and value in places:
             written[key] = value
     (folder / "config.json").write_text(json.dumps(written, indent=1, sort_keys=True, default=list) + "\n")
+    plain = base(name)  # which draws numbers, too
     torch.manual_seed(SEED)
-    model = get_peft_model(base(name), config)
+    model = get_peft_model(plain, config)
     encoder = model.prompt_encoder["default"]
     tensors = {f"init.{n}": p.detach().clone() for n, p in encoder.named_parameters()}
     torch.manual_seed(SEED + 1)

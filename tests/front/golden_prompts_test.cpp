@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "peft/adapter_folder.h"
+#include "peft/base/error.h"
 #include "tests/front/golden_prompts.h"
 #include "tests/front/support.h"
 #include "tests/support/collected_warnings.h"
@@ -26,8 +27,9 @@ std::vector<std::string> case_names() {
 }
 
 TEST_P(GoldenPrompts, BeginsAsInPython) {
+  const LanguageModel base = given_.base();
   at::manual_seed(7);
-  const PeftModelForCausalLM model(given_.base(), given_.config());
+  const PeftModelForCausalLM model(base, given_.config());
   const auto python = given_.part("init.");
   const auto ours = encoder_of(model);
   ASSERT_EQ(ours.size(), python.size());
@@ -46,6 +48,11 @@ TEST_P(GoldenPrompts, ComputesAndLearnsAsPythonDoes) {
   expect_near(model.forward(given_.input(), given_.call()).narrow(2, 0, 40),
               given_.run.at("logits"), "logits");
   const at::Tensor labels = given_.run.at("labels");
+  if (given_.run.at("loss").isnan().item<bool>()) {
+    EXPECT_THROW(model.loss(given_.input(), labels, given_.call()), ConfigError)
+        << "no label is left, of which Python makes a number that is none";
+    return;
+  }
   const at::Tensor loss = model.loss(given_.input(), labels, given_.call());
   expect_near(loss.reshape({1}), given_.run.at("loss"), "loss");
   loss.backward();

@@ -79,7 +79,9 @@ std::vector<PeftConfig> every_method() {
           prefix(),
           PromptEncoderConfig{.task_type = "CAUSAL_LM", .num_virtual_tokens = 3},
           MultitaskPromptTuningConfig{.task_type = "CAUSAL_LM", .num_virtual_tokens = 3},
-          CPTConfig{.task_type = "CAUSAL_LM", .cpt_token_ids = std::vector<int64_t>{4, 5, 6}},
+          CPTConfig{.task_type = "CAUSAL_LM",
+                    .cpt_token_ids = std::vector<int64_t>{4, 5, 6},
+                    .cpt_tokens_type_mask = std::vector<int64_t>{1, 2, 4}},
           CartridgeConfig{.task_type = "CAUSAL_LM", .num_virtual_tokens = 3}};
 }
 

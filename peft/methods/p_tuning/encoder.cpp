@@ -21,14 +21,14 @@ PromptEncoder::PromptEncoder(const PromptEncoderConfig& config) {
                                                            .dropout(config.encoder_dropout)
                                                            .bidirectional(true)
                                                            .batch_first(true)));
-    mlp_head_ =
-        nn::Sequential(nn::Linear(2 * inner, 2 * inner), nn::ReLU(), nn::Linear(2 * inner, width));
+    const nn::Linear first(2 * inner, 2 * inner), last(2 * inner, width);
+    mlp_head_ = nn::Sequential(first, nn::ReLU(), last);
   } else {
     if (config.encoder_num_layers != PromptEncoderConfig().encoder_num_layers) {
       warn("for MLP, the argument `encoder_num_layers` is ignored. Exactly 2 MLP layers are used.");
     }
-    mlp_head_ = nn::Sequential(nn::Linear(width, inner), nn::ReLU(), nn::Linear(inner, inner),
-                               nn::ReLU(), nn::Linear(inner, width));
+    const nn::Linear first(width, inner), second(inner, inner), last(inner, width);
+    mlp_head_ = nn::Sequential(first, nn::ReLU(), second, nn::ReLU(), last);
   }
   register_module("mlp_head", mlp_head_);
 }
