@@ -7,7 +7,7 @@ from pathlib import Path
 
 import support
 import torch
-from peft import (CartridgeConfig, CPTConfig, MultitaskPromptTuningConfig, PeftModel, PrefixTuningConfig,
+from peft import (AdaptionPromptConfig, CartridgeConfig, CPTConfig, MultitaskPromptTuningConfig, PeftModel, PrefixTuningConfig,
                   PromptEncoderConfig, PromptTuningConfig, get_peft_model)
 from peft.utils import load_peft_weights
 from support import expect_close, llama, qwen2, run_cases, saved, token_rows, write_rows
@@ -67,8 +67,9 @@ def written_by_python(make_base, config_class, **options):
     folder = saved(base, "base")
     torch.manual_seed(5)
     model = get_peft_model(base, config_class(**TASK, **options)).eval()
-    for parameter in model.prompt_encoder.parameters():
-        parameter.data += 0.2 * torch.randn_like(parameter)
+    for name, parameter in model.named_parameters():
+        if "prompt_encoder" in name or "adaption_" in name:
+            parameter.data += 0.2 * torch.randn_like(parameter)
     model.save_pretrained(support.WORK / "adapter")
     expect_same_scores(model, "written by Python", model_name_or_path=folder,
                        adapter=support.WORK / "adapter")
@@ -87,6 +88,7 @@ METHODS = {
     "CPT": (CPTConfig, dict(cpt_token_ids=[4, 5, 6, 7], cpt_mask=[1] * 4, cpt_tokens_type_mask=[1, 2, 3, 4],
                             opt_projection_epsilon=9.0, opt_projection_format_epsilon=9.0)),
     "cartridge": (CartridgeConfig, dict(num_virtual_tokens=4)),
+    "adaption prompt": (AdaptionPromptConfig, dict(adapter_len=4, adapter_layers=2)),
 }
 CASES = {"here: several tasks": several_tasks_here}
 for name, (config_class, options) in METHODS.items():
