@@ -7,7 +7,9 @@
 #include "peft/base/error.h"
 #include "peft/base/file.h"
 #include "peft/causal_lm_task.h"
+#include "peft/convert_to_lora.h"
 #include "peft/formats/safetensors_writer.h"
+#include "peft/functional.h"
 #include "peft/kv_prefix.h"
 #include "peft/methods/cartridge/config.h"
 #include "peft/methods/cpt/config.h"
@@ -297,6 +299,15 @@ TEST(Prompts, PositionsAreShiftedOrLeftOut) {
   EXPECT_TRUE(
       at::allclose(cache.forward(input), cache.forward({.input_ids = some_ids()}), 1e-5, 1e-6));
   EXPECT_TRUE(warnings.empty());
+}
+
+TEST(Prompts, WhatIsForWeightsIsRefused) {
+  PeftModelForCausalLM model(golden_base("llama"), prompt());
+  EXPECT_FALSE(supports_lora_conversion(model));
+  EXPECT_THROW(convert_to_lora(model, int64_t{2}), UnsupportedError);
+  expect_message<UnsupportedError>(
+      {"inject_adapter_in_model", "PROMPT_TUNING", "PeftModelForCausalLM"},
+      [] { inject_adapter_in_model(prompt(), golden_base("llama")); });
 }
 
 TEST(Prompts, RowsOfABatchHaveOnePrompt) {
