@@ -10,6 +10,7 @@
 #include "cli/hub_progress.h"
 #include "peft/base/error.h"
 #include "peft/hub/resolve.h"
+#include "peft/prompted_language_model.h"
 #include "peft/tensor/device.h"
 #include "peft/tensor/dtype.h"
 
@@ -79,6 +80,7 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options) {
   if (!options.adapter.empty()) {
     model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, model.adapter_);
   }
+  model.see_prompt();
   model.base_.model->eval();
   return model;
 }
@@ -96,8 +98,20 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options,
                                                           {.adapter_name = adapters[i].name});
     }
   }
+  model.see_prompt();
   model.base_.model->eval();
   return model;
+}
+
+void AdaptedModel::put_adapter(const PeftConfig& config) {
+  peft_.emplace(base_.model, config);
+  see_prompt();
+}
+
+// Commands that know nothing of adapters read the model with its prompt.
+void AdaptedModel::see_prompt() {
+  if (!peft_ || !peft_->tuner().is_prompt_learning()) return;
+  prompted_ = std::make_shared<PromptedLanguageModelImpl>(peft_->shared_tuner());
 }
 
 void AdaptedModel::go_on_with_adapter() {

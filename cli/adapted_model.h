@@ -60,13 +60,15 @@ class AdaptedModel {
   static AdaptedModel open_base(const ModelOptions& options) { return AdaptedModel(options); }
 
   /// Puts a new LoRA adapter on the base. Throws: what get_peft_model throws.
-  void put_adapter(const LoraConfig& config) { peft_.emplace(base_.model, config); }
+  void put_adapter(const LoraConfig& config) { put_adapter(PeftConfig(config)); }
+  /// The same for an adapter of any method.
+  void put_adapter(const PeftConfig& config);
   /// Puts the adapter of `options` on the base, to be trained on.
   void go_on_with_adapter();
 
   const OpenedModel& base() const { return base_; }
   /// The model with its adapters.
-  LanguageModelImpl& language_model() const { return *base_.model; }
+  LanguageModelImpl& language_model() const { return prompted_ ? *prompted_ : *base_.model; }
 
   /// Throws: ConfigError where the checkpoint has no tokenizer.
   const ChatTokenizer& text() const;
@@ -84,6 +86,8 @@ class AdaptedModel {
   OpenedModel base_;
   std::filesystem::path adapter_;  // its local folder; empty: none was asked for
   std::optional<PeftModelForCausalLM> peft_;
+  LanguageModel prompted_;  // with the prompt before its tokens; null: no adapter is one
+  void see_prompt();
 };
 
 /// Uses every core that this process may run on, unless OMP_NUM_THREADS says otherwise.

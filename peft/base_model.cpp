@@ -1,7 +1,12 @@
 #include "peft/base_model.h"
 
 #include "peft/adapter/site.h"
+#include "peft/adapter_folder.h"
 #include "peft/base/warnings.h"
+#include "peft/chat_tokenizer.h"
+#include "peft/formats/safetensors_file.h"
+#include "peft/formats/torch_checkpoint_file.h"
+#include "peft/hub/resolve.h"
 #include "peft/models/common/language_model.h"
 #include "peft/tensor/module_kind.h"
 
@@ -35,6 +40,28 @@ std::string first_embedding(const ModelTree& tree) {
   return {};
 }
 
+StateDict read_tensors(const std::string& path) {
+  if (path.ends_with(".safetensors")) return formats::SafetensorsFile(path).load_all();
+  return formats::read_torch_file(path);
+}
+
+PromptFacts prompt_facts(LanguageModelImpl& model) {
+  const LanguageModelShape shape = model.shape();
+  return {.layers = shape.layers,
+          .heads = shape.heads,
+          .kv_heads = shape.kv_heads,
+          .head_dim = shape.head_dim,
+          .hidden = shape.hidden,
+          .vocab = shape.vocab,
+          .embed = [&model](const at::Tensor& ids) { return model.embed(ids); },
+          .recomputes = [&model] { return model.is_gradient_checkpointing(); },
+          .tokenize =
+              [](const std::string& tokenizer, const std::string& text) {
+                return ChatTokenizer::open(hub::model_folder(tokenizer))->encode(text);
+              },
+          .read_tensors = read_tensors};
+}
+
 }  // namespace
 
 ModelFacts prepare_base_model(const ModelTree& tree) {
@@ -54,6 +81,7 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   facts.replicate_layers = [model](const LayerRanges& ranges) {
     return model->replicate_layers(ranges);
   };
+  facts.prompts = prompt_facts(*model);
   const auto children = model->named_children();
   if (!children.contains(kHead)) {
     model->register_module(kHead, std::make_shared<TiedHead>(model->head_weight()));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "peft/base/error.h"
+#include "peft/base/text.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/safetensors_writer.h"
 
@@ -17,6 +19,35 @@ void set_rates(std::vector<train::TrainParameter>& parameters,
       parameter.rate_factor = group.lr / rate;
     }
   }
+}
+
+constexpr const char* kEncoderFile = "prompt_encoder.safetensors";
+
+// Everything is compared before the first value is written.
+void fill(torch::nn::Module& encoder, const std::filesystem::path& path) {
+  const StateDict state = formats::SafetensorsFile(path).load_all();
+  const auto parameters = encoder.named_parameters();
+  for (const auto& entry : parameters) {
+    const at::Tensor* found = state.find(entry.key());
+    if (found != nullptr && found->sizes() == entry.value().sizes()) continue;
+    throw MismatchError(path.string() + ": tensor '" + entry.key() + "': expected shape " +
+                        shape_text(entry.value().sizes().vec()) + ", got " +
+                        (found ? shape_text(found->sizes().vec()) : std::string("none")) +
+                        ". The checkpoint is of a prompt with other settings.");
+  }
+  const at::NoGradGuard no_grad;
+  for (const auto& entry : parameters) entry.value().detach().copy_(state.at(entry.key()));
+}
+
+// The copies of modules_to_save, whose names have the prefix of the base's.
+StateDict without_prompt(const PeftModelForCausalLM& model, const std::filesystem::path& folder) {
+  const std::string prefix = model.tuner().file_prefix();
+  StateDict rest;
+  for (const auto& [name, tensor] :
+       formats::SafetensorsFile(folder / "adapter_model.safetensors").load_all()) {
+    if (name.starts_with(prefix)) rest.set(name, tensor);
+  }
+  return rest;
 }
 
 }  // namespace
@@ -44,7 +75,25 @@ void CausalLMTask::save_adapter(const std::filesystem::path& folder) {
   model_.save_pretrained(folder, {.selected_adapters = {adapter_}});
 }
 
+void CausalLMTask::save_rest(const std::filesystem::path& folder) {
+  const auto encoders = model_.prompt_encoder();
+  const auto encoder = encoders.find(adapter_);
+  if (encoder == encoders.end()) return;
+  StateDict state;
+  for (const auto& entry : encoder->second->named_parameters()) {
+    state.set(entry.key(), entry.value().detach());
+  }
+  formats::write_safetensors(folder / kEncoderFile, state);
+}
+
 void CausalLMTask::load_adapter(const std::filesystem::path& folder) {
+  const auto encoders = model_.prompt_encoder();
+  const auto encoder = encoders.find(adapter_);
+  if (encoder != encoders.end() && std::filesystem::exists(folder / kEncoderFile)) {
+    fill(*encoder->second, folder / kEncoderFile);
+    model_.load_state_dict(without_prompt(model_, folder), adapter_);
+    return;
+  }
   const formats::SafetensorsFile file(folder / "adapter_model.safetensors");
   model_.load_state_dict(file.load_all(), adapter_);
 }

@@ -25,6 +25,8 @@ class CausalLMTask final : public train::TrainTask {
   void set_training(bool on) override;
   void save_adapter(const std::filesystem::path& folder) override;
   void load_adapter(const std::filesystem::path& folder) override;
+  /// The whole encoder of a prompt: an adapter's files hold what it makes.
+  void save_rest(const std::filesystem::path& folder) override;
   void save_tensors(const std::filesystem::path& file, const train::NamedTensors& tensors) override;
   train::NamedTensors load_tensors(const std::filesystem::path& file) override;
 

@@ -141,6 +141,7 @@ void add_saved_modules(const Tuner& tuner, const std::string& adapter, StateDict
 bool supports_lora_conversion(const PeftModel& model, const std::string& adapter_name) {
   const auto& attachments = model.tuner().attachments();
   model.peft_config(adapter_name);
+  if (model.tuner().is_prompt_learning() || model.tuner().method().attention) return false;
   return std::all_of(attachments.begin(), attachments.end(), [&](const Attachment& attachment) {
     return !attachment.layer->has(adapter_name) ||
            conversion_obstacle(attachment, adapter_name).empty();

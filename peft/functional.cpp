@@ -83,6 +83,12 @@ void warn_of_other_keys(const StateDict& own, const StateDict& given) {
 InjectedAdapters inject_adapter_in_model(PeftConfig config, ModelTree model,
                                          const InjectAdapterOptions& options) {
   const Method& method = find_method(config.peft_type());
+  if (method.is_prompt_learning() || method.attention) {
+    throw UnsupportedError(
+        "inject_adapter_in_model: it does not serve prompts: expected a method "
+        "that adapts weights, got " +
+        std::string(method.name) + ". Use PeftModelForCausalLM.");
+  }
   const InjectedAdapters adapters(std::make_shared<Tuner>(std::move(model), ModelFacts{}, method));
   inject_adapter_in_model(std::move(config), adapters, options);
   return adapters;

@@ -18,6 +18,9 @@
 namespace peft {
 namespace {
 
+// What prompt learning adds to a model has no prefix.
+constexpr const char* kPromptEncoder = "prompt_encoder.";
+
 bool lies_in_prefix(const std::string& adapter, const Method& method) {
   return !adapter.empty() && method.key_prefix.find(adapter) != std::string_view::npos;
 }
@@ -47,6 +50,12 @@ void warn_of_differences(const LoadResult& result, const std::string& adapter,
 
 // What a config of a file does not say: what this run wants of the adapter.
 void set_run(PeftConfig& config, bool is_trainable, bool ephemeral_gpu_offload) {
+  if (is_trainable && find_method(config.peft_type()).is_prompt_learning()) {
+    throw ConfigError(
+        "is_trainable: cannot set a prompt learning adapter to trainable when loading a pretrained "
+        "adapter: expected false, got true. Train a new adapter, or go on from a checkpoint of its "
+        "training.");
+  }
   const SharedFields fields = config.shared();
   if (fields.inference_mode) *fields.inference_mode = !is_trainable;
   if (fields.runtime_config) {
@@ -128,8 +137,15 @@ DisabledAdapters::~DisabledAdapters() {
   if (tuner_ && was_enabled_) tuner_->set_enabled(true);
 }
 
-CallScope::CallScope(const Tuner& tuner) {
+CallScope::CallScope(const Tuner& tuner, bool puts_prompt) {
   tuner.verify();
+  if (!puts_prompt && tuner.active_prompt() != nullptr) {
+    throw UnsupportedError(
+        "forward: the model would run without the prompt of adapter '" +
+        tuner.active_adapters().front() +
+        "': expected a class that puts it before the tokens, as PeftModelForCausalLM, got "
+        "PeftModelFor. Use that class, or disable_adapter() to run the base.");
+  }
   if (!tuner.tree().is_script() || !at::GradMode::is_enabled()) return;
   if (!torch::jit::getGraphExecutorOptimize()) return;
   torch::jit::setGraphExecutorOptimize(false);
@@ -291,7 +307,11 @@ void PeftModel::print_trainable_parameters(std::ostream& out) const {
 
 NamedTensors PeftModel::named_parameters() const {
   NamedTensors named = tuner_->tree().parameters();
-  for (auto& [name, tensor] : named) name = kFilePrefix + name;
+  const std::string prefix = tuner_->file_prefix();
+  const bool prompts = tuner_->is_prompt_learning();
+  for (auto& [name, tensor] : named) {
+    if (!prompts || !name.starts_with(kPromptEncoder)) name = prefix + name;
+  }
   return named;
 }
 

@@ -23,6 +23,7 @@
 #include "peft/adapter_source.h"
 #include "peft/methods/lora/config.h"
 #include "peft/methods/lora/weighted_adapter.h"
+#include "peft/prompt_learning.h"
 #include "peft/status.h"
 
 namespace torch::jit {
@@ -111,7 +112,9 @@ class [[nodiscard]] DisabledAdapters {
 /// lasts.
 class CallScope {
  public:
-  explicit CallScope(const Tuner& tuner);
+  /// `puts_prompt`: the caller puts the prompt before the tokens itself.
+  /// Throws: UnsupportedError where nobody would, and the model ran without its prompt.
+  explicit CallScope(const Tuner& tuner, bool puts_prompt = false);
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
   ~CallScope();
@@ -150,10 +153,22 @@ class PeftModel {
   /// The type of the base's first floating parameter; nullopt: it has none.
   std::optional<at::ScalarType> base_model_torch_dtype() const;
   /// The parts of prompt learning: empty for methods that adapt weights.
-  std::map<std::string, std::shared_ptr<torch::nn::Module>> prompt_encoder() const { return {}; }
-  std::map<std::string, at::Tensor> prompt_tokens() const { return {}; }
-  std::optional<std::string> transformer_backbone_name() const { return std::nullopt; }
-  at::Tensor word_embeddings() const { return {}; }
+  std::map<std::string, std::shared_ptr<torch::nn::Module>> prompt_encoder() const;
+  /// The numbers of the virtual tokens, [N] each.
+  std::map<std::string, at::Tensor> prompt_tokens() const;
+  /// The child of the model that everything below the head is in; nullopt: the model itself.
+  std::optional<std::string> transformer_backbone_name() const;
+  /// The weight of the embeddings that prompts stand before, [V, D].
+  at::Tensor word_embeddings() const;
+
+  /// What a file keeps of a prompt.  -> [N, W] on the CPU
+  /// Throws: NotFoundError, UnsupportedError where the adapter is no prompt.
+  at::Tensor get_prompt_embedding_to_save(const std::string& adapter) const;
+  /// What is put before the tokens of a batch: see peft::get_prompt.
+  Prompt get_prompt(int64_t batch_size, const at::Tensor& task_ids = {},
+                    std::optional<int64_t> max_cache_len = std::nullopt) const {
+    return peft::get_prompt(*tuner_, batch_size, task_ids, max_cache_len);
+  }
 
   // Members of the wrapped model by name: see peft/by_name.h.
   std::shared_ptr<torch::nn::Module> get_submodule(const std::string& name) const;

@@ -33,6 +33,45 @@ std::optional<at::ScalarType> PeftModel::base_model_torch_dtype() const {
   return std::nullopt;
 }
 
+std::map<std::string, std::shared_ptr<torch::nn::Module>> PeftModel::prompt_encoder() const {
+  const auto& encoders = tuner_->prompts().all();
+  return {encoders.begin(), encoders.end()};
+}
+
+std::map<std::string, at::Tensor> PeftModel::prompt_tokens() const {
+  std::map<std::string, at::Tensor> tokens;
+  for (const auto& [adapter, encoder] : tuner_->prompts().all()) {
+    const SharedFields fields = peft_config(adapter).shared();
+    tokens[adapter] =
+        at::arange(**fields.num_virtual_tokens * **fields.num_transformer_submodules, at::kLong);
+  }
+  return tokens;
+}
+
+std::optional<std::string> PeftModel::transformer_backbone_name() const {
+  const std::string& embedding = tuner_->facts().input_embedding;
+  const size_t dot = embedding.find('.');
+  if (!tuner_->is_prompt_learning() || dot == std::string::npos) return std::nullopt;
+  return embedding.substr(0, dot);
+}
+
+at::Tensor PeftModel::word_embeddings() const {
+  const std::string& embedding = tuner_->facts().input_embedding;
+  if (!tuner_->is_prompt_learning() || embedding.empty()) return {};
+  return get_parameter(embedding + ".weight");
+}
+
+at::Tensor PeftModel::get_prompt_embedding_to_save(const std::string& adapter) const {
+  const PeftConfig& config = peft_config(adapter);
+  BasePromptEncoder* encoder = tuner_->prompts().find(adapter);
+  if (encoder == nullptr) {
+    throw UnsupportedError(
+        "get_prompt_embedding_to_save: expected an adapter of prompt learning, got " +
+        config.peft_type() + ". Its values are in state_dict().");
+  }
+  return encoder->prompt_embeddings().to(at::kCPU);
+}
+
 std::shared_ptr<torch::nn::Module> PeftModel::get_submodule(const std::string& name) const {
   return find_submodule(tuner_->tree(), name);
 }

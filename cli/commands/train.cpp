@@ -7,8 +7,10 @@
 #include "cli/lora_options.h"
 #include "cli/train_run.h"
 #include "peft/base/error.h"
+#include "peft/base/json_text.h"
 #include "peft/base/text.h"
 #include "peft/causal_lm_task.h"
+#include "peft/methods/registry.h"
 #include "peft/train/example.h"
 
 namespace peft::cli {
@@ -21,6 +23,8 @@ struct TrainCommandOptions {
   std::string dataset_text_field = "text";
   train::TrainOptions train = {};
   bool use_peft = true;
+  std::string peft_type = "LORA";
+  std::string peft_config = "";
   LoraOptions lora = {};
   double loraplus_lr_ratio = 0;
   double loraplus_lr_embedding = 1e-6;
@@ -38,6 +42,10 @@ struct TrainCommandOptions {
     field("dataset_text_field", self.dataset_text_field, "Key of plain text rows.");
     train::TrainOptions::fields(self.train, field);
     field("use_peft", self.use_peft, "Always true: adapters are what this program trains.");
+    field("peft_type", self.peft_type,
+          "Method of the adapter: LORA, PROMPT_TUNING, PREFIX_TUNING, P_TUNING, CPT, ...");
+    field("peft_config", self.peft_config,
+          "Settings of another method than LORA as JSON, with the keys of adapter_config.json.");
     LoraOptions::fields(self.lora, field);
     field("loraplus_lr_ratio", self.loraplus_lr_ratio,
           "LoRA+: the learning rate of B over that of A; 0: the same for both.");
@@ -85,6 +93,21 @@ train::TrainData tokenised(const Rows& rows, const TrainCommandOptions& options,
   return data;
 }
 
+/// The adapter of another method than LoRA, whose settings have flags of their own.
+PeftConfig config_of(const TrainCommandOptions& options) {
+  Json settings = Json::object();
+  if (!options.peft_config.empty()) settings = parse_json(options.peft_config, "--peft_config");
+  if (!settings.is_object()) throw UsageError("--peft_config: expected a JSON object.");
+  settings["peft_type"] = options.peft_type;
+  if (!settings.contains("task_type")) settings["task_type"] = "CAUSAL_LM";
+  settings["base_model_name_or_path"] = options.model.model_name_or_path.string();
+  const PeftConfig config = parse_config(settings, "--peft_config");
+  const Json* unknown = config.shared().extra;
+  if (unknown == nullptr || unknown->empty()) return config;
+  throw UsageError(fmt::format("--peft_config: {} has no setting {}.", options.peft_type,
+                               quote(unknown->items().begin().key())));
+}
+
 void check(const TrainCommandOptions& options) {
   if (options.train.output_dir.empty()) {
     throw UsageError("--output_dir is missing: a folder for the adapter.");
@@ -101,6 +124,7 @@ void check(const TrainCommandOptions& options) {
   checked_flags([&] {
     options.train.validate();
     options.lora.config("");
+    if (options.peft_type != "LORA") config_of(options).validate();
   });
 }
 
@@ -119,11 +143,13 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
   AdaptedModel model = AdaptedModel::open_base(options.model);
   train::TrainData data = tokenised(rows, options, model, console);
   at::manual_seed(static_cast<uint64_t>(options.train.seed));
-  if (options.model.adapter.empty()) {
+  if (!options.model.adapter.empty()) {
+    model.go_on_with_adapter();
+  } else if (options.peft_type != "LORA") {
+    model.put_adapter(config_of(options));
+  } else {
     begin_adapter(model, options.lora.config(options.model.model_name_or_path.string()),
                   {.data = data, .options = options.train}, console);
-  } else {
-    model.go_on_with_adapter();
   }
   TrainRun run{.options = options.train,
                .data = std::move(data),
@@ -149,7 +175,7 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
 
 Command train_command() {
   return command<TrainCommandOptions>(
-      "train", "Train a LoRA adapter on a data set.",
+      "train", "Train an adapter on a data set.",
       "--model_name_or_path M --dataset_name FILE|DIR --output_dir OUT [--adapter DIR] [FLAGS]",
       train_adapter);
 }

@@ -8,6 +8,7 @@
 
 #include "peft/adapter/slots.h"
 #include "peft/adapter/tag_state.h"
+#include "peft/tensor/attention_addition.h"
 
 namespace peft {
 namespace {
@@ -50,6 +51,11 @@ std::shared_ptr<torch::nn::Module> clone_base(const ModulePtr& module) {
   // A copy of a tagged weight holds the base's bytes and a tag that shares the adapter.
   for (auto& parameter : copy->parameters()) dispatch::strip(parameter);
   for (auto& buffer : copy->buffers()) dispatch::strip(buffer);
+  for (const auto& part : copy->modules()) {
+    if (auto* attention = dynamic_cast<TakesAttentionAddition*>(part.get())) {
+      attention->set_addition(nullptr);
+    }
+  }
   return copy;
 }
 

@@ -40,6 +40,12 @@ struct SharedFields {
   bool* fan_in_fan_out = nullptr;
   bool* ensure_weight_tying = nullptr;
   Json* layer_replication = nullptr;
+  std::optional<int64_t>* num_virtual_tokens = nullptr;
+  std::optional<int64_t>* token_dim = nullptr;
+  std::optional<int64_t>* num_transformer_submodules = nullptr;
+  std::optional<int64_t>* num_attention_heads = nullptr;
+  std::optional<int64_t>* num_layers = nullptr;
+  std::optional<int64_t>* encoder_hidden_size = nullptr;
   LoraRuntimeConfig* runtime_config = nullptr;
   Json* extra = nullptr;
 };
@@ -68,6 +74,12 @@ SharedFields shared_fields(Config& config) {
   PEFT_SHARED_FIELD(fan_in_fan_out)
   PEFT_SHARED_FIELD(ensure_weight_tying)
   PEFT_SHARED_FIELD(layer_replication)
+  PEFT_SHARED_FIELD(num_virtual_tokens)
+  PEFT_SHARED_FIELD(token_dim)
+  PEFT_SHARED_FIELD(num_transformer_submodules)
+  PEFT_SHARED_FIELD(num_attention_heads)
+  PEFT_SHARED_FIELD(num_layers)
+  PEFT_SHARED_FIELD(encoder_hidden_size)
   PEFT_SHARED_FIELD(runtime_config)
   PEFT_SHARED_FIELD(extra)
 #undef PEFT_SHARED_FIELD

@@ -13,7 +13,7 @@ namespace peft {
 /// `base_layer`, and a saved one as `original_module`: names of what lies below carry that part.
 class Tuner::FileNames {
  public:
-  explicit FileNames(const Tuner& tuner) {
+  explicit FileNames(const Tuner& tuner) : prefix_(tuner.file_prefix()) {
     for (const Attachment& attachment : tuner.attachments_) {
       const std::string& name = attachment.found.site.module_name;
       if (!attachment.beside) targeted_.insert(name);
@@ -23,7 +23,7 @@ class Tuner::FileNames {
   }
 
   std::string operator()(const std::string& name) const {
-    std::string file = kFilePrefix;
+    std::string file = prefix_;
     size_t begin = 0;
     for (size_t dot = name.find('.'); dot != std::string::npos; dot = name.find('.', begin)) {
       file.append(name, begin, dot - begin);
@@ -39,6 +39,7 @@ class Tuner::FileNames {
   bool targets(const std::string& module_name) const { return targeted_.contains(module_name); }
 
  private:
+  std::string prefix_;
   std::unordered_set<std::string> targeted_, saved_;
   std::unordered_map<std::string, std::string> wrappers_;  // what Python puts around a module
 };

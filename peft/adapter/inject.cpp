@@ -235,6 +235,7 @@ void Tuner::put_in(const std::string& adapter, PeftConfig config, const InjectOp
   const bool inference = config.shared().inference_mode && *config.shared().inference_mode;
   try {
     attach(plan);
+    attach_prompt(plan, adapter, config);
   } catch (...) {
     roll_back(plan, adapter);
     throw;
@@ -246,7 +247,7 @@ void Tuner::put_in(const std::string& adapter, PeftConfig config, const InjectOp
   if (first) last_injection_.frozen = freeze_base();
   for (Attachment& attachment : plan.created) attachments_.push_back(std::move(attachment));
   for (auto& saved : plan.saved) saved_.push_back(std::move(saved));
-  if (options.low_cpu_mem_usage) drop_values(adapter);
+  if (options.low_cpu_mem_usage && plan.attention.empty()) drop_values(adapter);
   for (Attachment& attachment : attachments_) {
     attachment.layer->set_enabled(enabled_);
     attachment.layer->slots().set_requires_grad(adapter, false);
@@ -274,8 +275,10 @@ void check_same_method(const Attachment& known, const Method& method) {
 
 Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
                              const InjectOptions& options) {
-  const auto modules = tree_.modules();
   const Method& method = method_of(adapter, config);
+  if (method.is_prompt_learning()) return make_prompt_plan(adapter, config);
+  if (method.attention) return make_attention_plan(config, method);
+  const auto modules = tree_.modules();
   Plan plan{.method = &method,
             .created = {},
             .extended = {},
@@ -409,6 +412,8 @@ void Tuner::take_back_injection() {
   if (last.adapter.empty() || !has(last.adapter)) return;
   std::erase_if(configs_, [&](const auto& entry) { return entry.first == last.adapter; });
   std::erase(active_, last.adapter);
+  prompts_.remove(last.adapter);
+  attention_.remove(last.adapter);
   for (Attachment& attachment : attachments_) attachment.layer->remove(last.adapter);
   for (const auto& saved : saved_) saved->remove(last.adapter);
   for (size_t i = last.sites; i < attachments_.size(); ++i) detach_site(attachments_[i]);

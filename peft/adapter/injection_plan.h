@@ -19,11 +19,13 @@ struct Tuner::Plan {
   std::vector<std::unique_ptr<SavedModule>> saved;              // new modules to save
   std::vector<SavedModule*> saved_again;                        // that get one more copy
   std::vector<std::pair<at::Tensor, BaseChange>> changes = {};  // of base weights
-  std::vector<std::string> targeted;              // names of modules, or of parameters
-  WeightTying tying = WeightTying::kNone;         // of a head with its embedding
-  const TunerLayer* tie_to = nullptr;             // whose parameters the next sites share
-  bool tokens_for_head = false;                   // a tied head reads the trained rows, too
-  size_t attached_sites = 0, attached_saved = 0;  // how far attach() came
+  std::vector<std::string> targeted;                    // names of modules, or of parameters
+  WeightTying tying = WeightTying::kNone;               // of a head with its embedding
+  const TunerLayer* tie_to = nullptr;                   // whose parameters the next sites share
+  bool tokens_for_head = false;                         // a tied head reads the trained rows, too
+  std::shared_ptr<BasePromptEncoder> prompt = nullptr;  // of prompt learning
+  std::vector<ModuleEntry> attention = {};              // layers whose output is added to
+  size_t attached_sites = 0, attached_saved = 0;        // how far attach() came
   SharedWeights shared;
 };
 

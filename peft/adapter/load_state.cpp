@@ -84,6 +84,48 @@ void warn_of_other_shapes(const LoadResult& result) {
       "false to load what fits.");
 }
 
+[[noreturn]] void throw_other_shape(const std::string& adapter, const std::string& name,
+                                    const std::vector<int64_t>& expected,
+                                    const std::vector<int64_t>& got) {
+  throw MismatchError("adapter '" + adapter + "': tensor '" + name + "': expected shape " +
+                      shape_text(expected) + ", got " + shape_text(got) +
+                      ". The adapter was made for another model or with another rank: "
+                      "compare its adapter_config.json with the model.");
+}
+
+std::vector<PromptPlace> places_of(BasePromptEncoder* prompt) {
+  return prompt == nullptr ? std::vector<PromptPlace>{} : prompt->places();
+}
+
+const PromptPlace* find_place(const std::vector<PromptPlace>& places, const std::string& name) {
+  for (const PromptPlace& place : places) {
+    if (place.name == name) return &place;
+  }
+  return nullptr;
+}
+
+// The rows of a file's tensor for each of the parameters that they fill.
+void take(const PromptPlace& place, const at::Tensor& tensor, const std::string& adapter,
+          const LoadStateOptions& options, std::vector<Copy>& copies, LoadResult& result) {
+  if (!place.obstacle.empty()) {
+    throw UnsupportedError("adapter '" + adapter + "': " + place.obstacle);
+  }
+  const std::vector<int64_t> shape = place.shape();
+  if (tensor.sizes() != at::IntArrayRef(shape)) {
+    if (!options.ignore_mismatched_sizes) {
+      throw_other_shape(adapter, place.name, shape, tensor.sizes().vec());
+    }
+    result.mismatched.push_back({place.name, tensor.sizes().vec(), shape});
+    return;
+  }
+  int64_t row = 0;
+  for (const at::Tensor& parameter : place.parameters) {
+    copies.push_back({parameter, tensor.narrow(0, row, parameter.size(0))});
+    row += parameter.size(0);
+  }
+  result.matched.push_back(place.name);
+}
+
 }  // namespace
 
 LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensors,
@@ -97,11 +139,19 @@ LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensor
   }
   const FileNames file_name(*this);
   for (const auto& [name, tensor] : base_state()) others.emplace(file_name(name), tensor);
+  const auto places = places_of(prompts_.find(adapter));
+  for (const PromptPlace& place : places) own_keys.push_back(place.name);
   LoadResult result;
   std::vector<Copy> copies;
   std::set<std::string> seen;
+  const std::string prefix = file_prefix();
   for (const auto& [name, tensor] : tensors) {
-    const std::string key = name.starts_with(kFilePrefix) ? name : kFilePrefix + name;
+    if (const PromptPlace* place = find_place(places, name)) {
+      seen.insert(name);
+      take(*place, tensor, adapter, options, copies, result);
+      continue;
+    }
+    const std::string key = name.starts_with(prefix) ? name : prefix + name;
     auto found = own.find(key);
     if (found == own.end() && (found = others.find(key)) == others.end()) {
       result.unexpected.push_back(name);
@@ -114,11 +164,7 @@ LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensor
     } else if (options.ignore_mismatched_sizes) {
       result.mismatched.push_back({name, tensor.sizes().vec(), found->second.sizes().vec()});
     } else {
-      throw MismatchError("adapter '" + adapter + "': tensor '" + name + "': expected shape " +
-                          shape_text(found->second.sizes().vec()) + ", got " +
-                          shape_text(tensor.sizes().vec()) +
-                          ". The adapter was made for another model or with another rank: "
-                          "compare its adapter_config.json with the model.");
+      throw_other_shape(adapter, name, found->second.sizes().vec(), tensor.sizes().vec());
     }
   }
   for (const std::string& key : own_keys) {

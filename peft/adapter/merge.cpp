@@ -74,6 +74,12 @@ void warn_of_tied_targets(const std::vector<std::string>& targeted) {
 }  // namespace
 
 void Tuner::merge(const std::vector<std::string>& adapters, const MergeOptions& options) {
+  if (is_prompt_learning() || method().attention) {
+    throw UnsupportedError(
+        "merge_adapter: a prompt cannot be folded into weights: expected a method "
+        "that adapts them, got " +
+        std::string(method().name) + ". Keep the adapter beside the model.");
+  }
   const std::vector<std::string> wanted = adapters.empty() ? active_ : adapters;
   for (const std::string& adapter : wanted) config(adapter);
   if (facts_.tied_head) warn_of_tied_targets(targeted_modules());
@@ -201,6 +207,8 @@ void Tuner::unload() {
   leave_copies();
   for (Attachment& attachment : attachments_) detach_site(attachment);
   saved_.clear();
+  prompts_.clear();
+  attention_.clear();
   attachments_.clear();
   configs_.clear();
   active_.clear();

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "peft/adapter/prompt_facts.h"
 #include "peft/base/json.h"
 
 namespace peft {
@@ -26,6 +27,8 @@ struct ModelFacts {
   std::function<std::function<void()>(const std::vector<std::pair<int64_t, int64_t>>&)>
       replicate_layers = {};
   Json quantization_config = nullptr;  // of its config
+  /// Absent: the model is no language model, and prompts cannot be put before its tokens.
+  std::optional<PromptFacts> prompts = std::nullopt;
 };
 
 }  // namespace peft

@@ -21,6 +21,12 @@ std::vector<std::pair<std::string, at::Tensor>> Tuner::adapter_tensors(
       found.emplace_back(path + slot.file_name, slot.tensor);
     }
   }
+  for (const auto& layer : attention_.layers()) {
+    const std::string path = file_name(layer.module.name) + ".";
+    for (const SlotTensor& slot : layer.slots->tensors(adapter)) {
+      found.emplace_back(path + slot.file_name, slot.tensor);
+    }
+  }
   for (const auto& saved : saved_) {
     const std::string path = file_name(saved->module().name) + ".";
     for (const SlotTensor& slot : saved->slots().tensors(adapter)) {
@@ -46,13 +52,18 @@ std::vector<std::pair<std::string, at::Tensor>> Tuner::bias_state(const PeftConf
 
 StateDict Tuner::state(const std::string& adapter, const StateOptions& options) const {
   const PeftConfig& config = this->config(adapter);
-  StateDict state;
+  BasePromptEncoder* prompt = prompts_.find(adapter);
+  StateDict state = prompt == nullptr ? StateDict() : prompt->state();
   for (auto& [key, tensor] : adapter_tensors(adapter)) state.set(key, tensor.detach());
   for (auto& [key, tensor] : bias_state(config)) {
     if (!state.contains(key)) state.set(key, base(tensor).detach());
   }
   add_embedding_state(config, options, state);
   return state;
+}
+
+std::string Tuner::file_prefix() const {
+  return is_prompt_learning() ? kPromptFilePrefix : kFilePrefix;
 }
 
 std::string Tuner::file_name(const std::string& name) const { return FileNames(*this)(name); }

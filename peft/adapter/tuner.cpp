@@ -77,6 +77,11 @@ void Tuner::mark_biases() {
 
 void Tuner::set_active(const std::vector<std::string>& adapters, bool inference_mode) {
   for (const std::string& adapter : adapters) config(adapter);
+  if ((is_prompt_learning() || method().attention) && adapters.size() > 1) {
+    throw ConfigError(
+        "set_adapter: prompts take turns: expected one active adapter at a time, got " +
+        join_names(adapters) + ".");
+  }
   for (const Attachment& attachment : attachments_) {
     if (!attachment.beside) continue;
     std::vector<std::string> here;
@@ -107,6 +112,8 @@ void Tuner::set_active(const std::vector<std::string>& adapters, bool inference_
     attachment.layer->set_active(adapters);
     attachment.layer->slots().let_learn(learning);
   }
+  attention_.activate(enabled_ && !adapters.empty() ? adapters.front() : "");
+  for (const auto& layer : attention_.layers()) layer.slots->let_learn(learning);
   activate_saved(adapters, inference_mode);
 }
 
@@ -124,8 +131,17 @@ void Tuner::activate_saved(const std::vector<std::string>& adapters, bool infere
 
 void Tuner::set_requires_grad(const std::string& adapter, bool requires_grad) {
   config(adapter);
+  if (is_prompt_learning()) {
+    throw UnsupportedError(
+        "set_requires_grad: setting requires_grad is not supported for prompt learning methods: "
+        "expected a method that adapts weights, got " +
+        std::string(method().name) + ". Set it on the parameters of prompt_encoder().");
+  }
   for (Attachment& attachment : attachments_) {
     attachment.layer->slots().set_requires_grad(adapter, requires_grad);
+  }
+  for (const auto& layer : attention_.layers()) {
+    layer.slots->set_requires_grad(adapter, requires_grad);
   }
   for (const auto& saved : saved_) saved->slots().set_requires_grad(adapter, requires_grad);
 }
@@ -154,6 +170,7 @@ void Tuner::set_enabled(bool enabled) {
   enabled_ = enabled;
   for (Attachment& attachment : attachments_) attachment.layer->set_enabled(enabled);
   for (const auto& saved : saved_) saved->set_enabled(enabled);
+  attention_.activate(enabled && !active_.empty() ? active_.front() : "");
 }
 
 void Tuner::check_removable(const std::string& adapter) const {
@@ -181,7 +198,7 @@ std::vector<std::string> Tuner::successors_of(const std::string& adapter) const 
   for (const auto& [name, config] : configs_) {
     if (name != adapter) names.push_back(name);
   }
-  std::sort(names.begin(), names.end());
+  if (!is_prompt_learning() && !method().attention) std::sort(names.begin(), names.end());
   if (names.empty() || !mixed_) return {names.begin(), names.begin() + (names.empty() ? 0 : 1)};
   std::vector<std::string> chosen;
   for (const Attachment& attachment : attachments_) {
@@ -209,6 +226,8 @@ void Tuner::remove_one(const std::string& adapter) {
   std::erase_if(configs_, [&](const auto& entry) { return entry.first == adapter; });
   for (Attachment& attachment : attachments_) attachment.layer->remove(adapter);
   for (const auto& saved : saved_) saved->remove(adapter);
+  prompts_.remove(adapter);
+  attention_.remove(adapter);
   if (was_active) {
     set_active(active);
   } else {

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "peft/adapter/attention_adapters.h"
 #include "peft/adapter/config.h"
 #include "peft/adapter/load_result.h"
 #include "peft/adapter/method.h"
@@ -13,6 +14,7 @@
 #include "peft/adapter/model_tree.h"
 #include "peft/adapter/modules_to_save.h"
 #include "peft/adapter/offloaded_weight.h"
+#include "peft/adapter/prompt_encoders.h"
 #include "peft/adapter/shared_weights.h"
 #include "peft/adapter/site.h"
 #include "peft/adapter/tuner_layer.h"
@@ -72,6 +74,8 @@ class Tuner {
   const ModelFacts& facts() const { return facts_; }
   /// The method of all adapters; of a mixed model the first that it takes.
   const Method& method() const { return *methods_.front(); }
+  /// True where the adapters are prompts: see BasePromptEncoder.
+  bool is_prompt_learning() const { return method().is_prompt_learning(); }
   /// True where adapters of other methods may join.
   bool is_mixed() const { return mixed_; }
 
@@ -166,6 +170,12 @@ class Tuner {
   std::vector<Attachment>& attachments() { return attachments_; }
   const std::vector<Attachment>& attachments() const { return attachments_; }
   const std::vector<std::unique_ptr<SavedModule>>& saved_modules() const { return saved_; }
+  /// The prompts of prompt learning; empty for methods that adapt weights.
+  const PromptEncoders& prompts() const { return prompts_; }
+  /// The prompt that is put before the tokens now; null: none is.
+  BasePromptEncoder* active_prompt() const;
+  /// What Python puts before the names of the base: a prompt's model is not wrapped a second time.
+  std::string file_prefix() const;
   /// The names of the modules that are adapted, in the order in which they were found.
   std::vector<std::string> targeted_modules() const;
 
@@ -190,6 +200,9 @@ class Tuner {
   std::function<void()> stack_layers(const SharedFields& fields);
   void unstack_layers(const std::function<void()>& unstack);
   Plan make_plan(const std::string& adapter, PeftConfig& config, const InjectOptions& options);
+  Plan make_prompt_plan(const std::string& adapter, PeftConfig& config);
+  Plan make_attention_plan(PeftConfig& config, const Method& method);
+  void attach_prompt(const Plan& plan, const std::string& adapter, const PeftConfig& config);
   void plan_sites(Plan& plan, const std::vector<ModuleEntry>& targeted, const std::string& adapter,
                   PeftConfig& config, const InjectOptions& options);
   void plan_parameters(Plan& plan, const std::vector<ModuleEntry>& modules,
@@ -240,6 +253,8 @@ class Tuner {
   bool enabled_ = true, started_ = false;
   std::vector<Attachment> attachments_;
   std::vector<std::unique_ptr<SavedModule>> saved_;
+  PromptEncoders prompts_;
+  AttentionAdapters attention_;
   std::vector<at::Tensor> paused_;  // trainable parameters while switched off
   Injection last_injection_;
   Json stacked_ = nullptr;  // the layer_replication that the model's layers are in

@@ -49,7 +49,7 @@ class Generation {
  public:
   Generation(LanguageModelImpl& model, const std::vector<std::vector<int64_t>>& prompts,
              const GenerateOptions& options)
-      : model_(model), options_(options), rows_(prompts), cache_(model.new_cache()) {
+      : model_(model), options_(options), rows_(prompts) {
     for (size_t row = 0; row < prompts.size(); ++row) owners_.push_back(static_cast<int64_t>(row));
     if (options.seed) random_ = at::detail::createCPUGenerator(*options.seed);
     done_.resize(prompts.size());
@@ -92,6 +92,10 @@ class Generation {
       mask[i].narrow(0, 0, width - length).zero_();
     }
     tokens_ = std::make_shared<CallTokens>(ids);
+    cache_ = options_.cache_implementation == "static"
+                 ? model_.new_static_cache(width + options_.max_new_tokens)
+                 : model_.new_cache();
+    seen_ = width;
     LanguageModelInput input{.input_ids = ids, .cache = cache_.get()};
     if (shortest < longest) {
       mask_ = mask;
@@ -110,9 +114,10 @@ class Generation {
     LanguageModelInput input{.input_ids = at::tensor(last, at::kLong).unsqueeze(1),
                              .cache = cache_.get()};
     if (mask_.defined()) {
-      input.attention_mask = mask_.narrow(1, 0, cache_->length() + 1);
+      input.attention_mask = mask_.narrow(1, 0, seen_ + 1);
       input.position_ids = at::tensor(position, at::kLong).unsqueeze(1);
     }
+    ++seen_;
     return last_scores(input);
   }
 
@@ -172,6 +177,7 @@ class Generation {
   std::vector<int64_t> owners_;             // the prompt that each of them continues
   std::vector<Continuation> done_;
   std::unique_ptr<KeyValueCache> cache_;
+  int64_t seen_ = 0;  // tokens of a row, padding included; the cache may hold a prompt before them
   std::shared_ptr<const CallTokens> tokens_;  // those of the prompts of these rows
   at::Tensor mask_;  // [B, longest prompt + max_new_tokens]; undefined: no padding
   std::optional<at::Generator> random_;

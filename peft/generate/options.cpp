@@ -25,6 +25,10 @@ void GenerateOptions::validate() const {
   require(top_p > 0 && top_p <= 1, "top_p", "a number above 0 and up to 1", top_p);
   require(min_p >= 0 && min_p <= 1, "min_p", "a number from 0 to 1", min_p);
   require(repetition_penalty > 0, "repetition_penalty", "a number above 0", repetition_penalty);
+  if (cache_implementation != "dynamic" && cache_implementation != "static") {
+    throw ConfigError("generate: cache_implementation: expected 'dynamic' or 'static', got '" +
+                      cache_implementation + "'.");
+  }
   if (!stop_strings.empty() && !decode) {
     throw ConfigError(
         "generate: stop_strings: expected a decode function to go with them, got none. "

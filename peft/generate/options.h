@@ -22,6 +22,9 @@ struct GenerateOptions {
   /// A row ends where its new text contains one of these; `decode` turns new tokens into text.
   std::vector<std::string> stop_strings = {};
   std::function<std::string(const std::vector<int64_t>&)> decode = {};
+  /// "dynamic": the cache grows as it has to. "static": its memory is taken at the beginning, for
+  /// the longest prompt and max_new_tokens.
+  std::string cache_implementation = "dynamic";
   /// Own random numbers, the same as after torch.manual_seed in Python; unset: libtorch's
   /// generator.
   std::optional<uint64_t> seed = {};

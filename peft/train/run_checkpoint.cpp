@@ -120,6 +120,7 @@ void write_run_checkpoint(const fs::path& folder, const RunCheckpoint& checkpoin
   AtomicFolder target(folder);
   const fs::path& path = target.path();
   task.save_adapter(path);
+  task.save_rest(path);
   task.save_tensors(path / kTensors, checkpoint.optimizer.state());
   write_json(path / kOptimizer, checkpoint.optimizer.describe());
   write_json(path / kScheduler, {{"type", checkpoint.options.lr_scheduler_type},

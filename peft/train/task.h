@@ -30,6 +30,10 @@ class TrainTask {
   /// Overwrites the parameters with those of a folder.  Throws: MismatchError, FormatError.
   virtual void load_adapter(const std::filesystem::path& folder) = 0;
 
+  /// Writes into a checkpoint of the run what load_adapter() needs beside the adapter's own files,
+  /// where these do not hold all that learns.
+  virtual void save_rest(const std::filesystem::path&) {}
+
   /// One safetensors file.
   virtual void save_tensors(const std::filesystem::path& file, const NamedTensors& tensors) = 0;
   virtual NamedTensors load_tensors(const std::filesystem::path& file) = 0;

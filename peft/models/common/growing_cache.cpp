@@ -18,6 +18,12 @@ bool differentiable(const at::Tensor& x) { return x.defined() && x.requires_grad
 
 }  // namespace
 
+void check_cache_layer(int64_t index, int64_t layers) {
+  if (index >= 0 && index < layers) return;
+  throw ConfigError(
+      fmt::format("key/value cache: no such layer: expected 0 to {}, got {}.", layers - 1, index));
+}
+
 GrowingCache::GrowingCache(int64_t layers, int64_t tokens)
     : layers_(static_cast<size_t>(layers)), tokens_(tokens) {}
 
@@ -37,12 +43,16 @@ void GrowingCache::grow(Layer& layer, const at::Tensor& keys, const at::Tensor& 
   layer.values = new_values;
 }
 
+std::pair<at::Tensor, at::Tensor> GrowingCache::layer(int64_t index) const {
+  check_cache_layer(index, layers());
+  const auto& layer = layers_[static_cast<size_t>(index)];
+  if (layer.length == 0) return {};
+  return {layer.keys.narrow(2, 0, layer.length), layer.values.narrow(2, 0, layer.length)};
+}
+
 std::pair<at::Tensor, at::Tensor> GrowingCache::append(int64_t index, const at::Tensor& keys,
                                                        const at::Tensor& values) {
-  if (index < 0 || index >= static_cast<int64_t>(layers_.size())) {
-    throw ConfigError(fmt::format("key/value cache: no such layer: expected 0 to {}, got {}.",
-                                  static_cast<int64_t>(layers_.size()) - 1, index));
-  }
+  check_cache_layer(index, layers());
   auto& layer = layers_[static_cast<size_t>(index)];
   const auto fresh = keys.size(2), total = layer.length + fresh;
   if (differentiable(keys) || differentiable(values) || differentiable(layer.keys)) {

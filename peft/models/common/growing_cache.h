@@ -14,6 +14,8 @@ class GrowingCache : public KeyValueCache {
   explicit GrowingCache(int64_t layers, int64_t tokens = 0);
 
   int64_t length() const override;
+  int64_t layers() const override { return static_cast<int64_t>(layers_.size()); }
+  std::pair<at::Tensor, at::Tensor> layer(int64_t index) const override;
   std::pair<at::Tensor, at::Tensor> append(int64_t layer, const at::Tensor& keys,
                                            const at::Tensor& values) override;
   void select_rows(const at::Tensor& rows) override;

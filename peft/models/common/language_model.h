@@ -58,6 +58,10 @@ class LanguageModelImpl : public torch::nn::Module {
   /// An empty growing cache of the right number of layers.
   virtual std::unique_ptr<KeyValueCache> new_cache() const = 0;
 
+  /// An empty cache for at most `max_length` tokens, whose memory is taken once.
+  /// Throws: ConfigError where that is not positive.
+  virtual std::unique_ptr<KeyValueCache> new_static_cache(int64_t max_length) const;
+
   virtual LanguageModelShape shape() const = 0;
 
   /// The checkpoint's config.json, as read.
@@ -65,6 +69,9 @@ class LanguageModelImpl : public torch::nn::Module {
 
   /// Recompute each block in backward instead of keeping its activations.
   virtual void set_gradient_checkpointing(bool on) = 0;
+
+  /// Whether it does.
+  virtual bool is_gradient_checkpointing() const { return false; }
 
   /// Makes the model of the layers that the ranges name, one after the other; a layer may come
   /// several times, with weights in one memory. config(), shape() and new_cache() follow.

@@ -57,7 +57,21 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, const BlockContext& conte
   const auto& mask = slides_ ? context.sliding : context.full;
   const AttentionOptions options{.scale = 1.0 / std::sqrt(static_cast<double>(head_dim_)),
                                  .dropout = is_training() ? dropout_ : 0.0};
-  return project(attend(query, key, value, mask, options), o_proj);
+  const auto output = project(attend(query, key, value, mask, options), o_proj);
+  return addition() == nullptr ? output : output + make_addition(query);
+}
+
+at::Tensor AttentionImpl::make_addition(const at::Tensor& query) const {
+  const auto heads = [this](const at::Tensor& y) {
+    return y.view({y.size(0), y.size(1), -1, head_dim_}).transpose(1, 2);
+  };
+  return addition()->add(
+      {.query = query,
+       .keys_and_values =
+           [&](const at::Tensor& inputs) {
+             return std::pair(heads(project(inputs, k_proj)), heads(project(inputs, v_proj)));
+           },
+       .project = [this](const at::Tensor& attended) { return project(attended, o_proj); }});
 }
 
 MlpImpl::MlpImpl(const LlamaConfig& config, at::TensorOptions options)

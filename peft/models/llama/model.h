@@ -10,6 +10,7 @@
 #include "peft/models/common/layers.h"
 #include "peft/models/common/rms_norm.h"
 #include "peft/models/llama/config.h"
+#include "peft/tensor/attention_addition.h"
 
 namespace peft::llama {
 
@@ -22,7 +23,7 @@ struct BlockContext {
 
 /// Grouped-query attention with rotary positions: `self_attn` of a block.
 /// Source: transformers/models/llama/modeling_llama.py, LlamaAttention.
-class AttentionImpl : public torch::nn::Module {
+class AttentionImpl : public torch::nn::Module, public TakesAttentionAddition {
  public:
   AttentionImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options);
   at::Tensor forward(const at::Tensor& x, const BlockContext& context);
@@ -31,6 +32,8 @@ class AttentionImpl : public torch::nn::Module {
   RmsNorm q_norm{nullptr}, k_norm{nullptr};
 
  private:
+  at::Tensor make_addition(const at::Tensor& query) const;
+
   int64_t layer_, head_dim_;
   bool slides_;
   double dropout_;
@@ -88,6 +91,7 @@ class LlamaForCausalLMImpl : public LanguageModelImpl {
   LanguageModelShape shape() const override;
   const Json& config() const override { return json_; }
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
+  bool is_gradient_checkpointing() const override { return checkpointing_; }
   std::function<void()> replicate_layers(const LayerRanges& ranges) override;
 
   Body model{nullptr};

@@ -1,0 +1,138 @@
+#include "peft/prompt_learning.h"
+
+#include <ATen/ATen.h>
+
+#include "peft/base/error.h"
+
+namespace peft {
+namespace {
+
+BasePromptEncoder& active_encoder(const Tuner& tuner) {
+  if (!tuner.is_prompt_learning()) {
+    throw UnsupportedError("get_prompt: expected adapters of a prompt learning method, got " +
+                           std::string(tuner.method().name) + ", which adapts weights.");
+  }
+  if (tuner.active_adapters().empty()) {
+    throw NotFoundError(
+        "get_prompt: expected an active adapter, got none. Add one and call set_adapter.");
+  }
+  return *tuner.prompts().find(tuner.active_adapters().front());
+}
+
+const SharedFields active_fields(const Tuner& tuner) {
+  return tuner.config(tuner.active_adapters().front()).shared();
+}
+
+// Keys and values for the cache, one layer after the other.  prompt [1, N, 2 * L * K * H]
+void fill(KeyValueCache& cache, const at::Tensor& prompt, const SharedFields& fields,
+          int64_t batch) {
+  const int64_t layers = **fields.num_layers, heads = **fields.num_attention_heads;
+  const int64_t width = **fields.token_dim / heads;
+  const at::Tensor parts = prompt.view({1, prompt.size(1), 2 * layers, heads, width})
+                               .expand({batch, -1, -1, -1, -1})
+                               .permute({2, 0, 3, 1, 4});  // [2 * L, B, K, N, H]
+  for (int64_t layer = 0; layer < layers; ++layer) {
+    cache.append(layer, parts[2 * layer], parts[2 * layer + 1]);
+  }
+}
+
+void fill(KeyValueCache& cache, const Tuner& tuner, int64_t batch, const at::Tensor& task_ids) {
+  LanguageModelImpl& model = language_model_of(tuner);
+  const at::Tensor like = model.embed(at::zeros({1, 1}, at::kLong));
+  const at::Tensor prompt = active_encoder(tuner).forward(task_ids);
+  fill(cache, prompt.to(like.device(), like.scalar_type()), active_fields(tuner), batch);
+}
+
+std::shared_ptr<KeyValueCache> borrowed(KeyValueCache* cache) {
+  return {std::shared_ptr<void>(), cache};
+}
+
+at::Tensor with_prompt_seen(const at::Tensor& mask, int64_t tokens) {
+  if (!mask.defined()) return {};
+  return at::cat({at::ones({mask.size(0), tokens}, mask.options()), mask}, 1);
+}
+
+void put_into_cache(const Tuner& tuner, PreparedInputs& prepared, int64_t batch) {
+  if (prepared.cache && prepared.cache->length() > 0) return;
+  if (!prepared.cache) prepared.cache = language_model_of(tuner).new_cache();
+  fill(*prepared.cache, tuner, batch, prepared.task_ids);
+}
+
+void put_before_embeddings(const Tuner& tuner, PreparedInputs& prepared, int64_t batch) {
+  if (prepared.cache && prepared.cache->length() > 0) return;
+  at::Tensor tokens = prepared.inputs_embeds;
+  if (!tokens.defined()) tokens = language_model_of(tuner).embed(prepared.input_ids);
+  const auto prompt = std::get<at::Tensor>(get_prompt(tuner, batch, prepared.task_ids));
+  prepared.inputs_embeds = at::cat({prompt.to(tokens.device(), tokens.scalar_type()), tokens}, 1);
+  prepared.input_ids.reset();
+}
+
+}  // namespace
+
+LanguageModelImpl& language_model_of(const Tuner& tuner) {
+  if (auto* model = dynamic_cast<LanguageModelImpl*>(tuner.tree().native_root().get())) {
+    return *model;
+  }
+  throw UnsupportedError("prompt learning: expected a peft::LanguageModel, got a module of type " +
+                         tuner.tree().class_name() +
+                         ", which has no embed(). Let it implement peft::LanguageModelImpl.");
+}
+
+LanguageModelInput PreparedInputs::input() const {
+  return {.input_ids = input_ids,
+          .inputs_embeds = inputs_embeds,
+          .attention_mask = attention_mask,
+          .position_ids = position_ids,
+          .cache = cache.get()};
+}
+
+Prompt get_prompt(const Tuner& tuner, int64_t batch_size, const at::Tensor& task_ids,
+                  std::optional<int64_t> max_cache_len) {
+  BasePromptEncoder& encoder = active_encoder(tuner);
+  if (batch_size < 1) {
+    throw ConfigError("get_prompt: batch_size: expected at least 1, got " +
+                      std::to_string(batch_size) + ".");
+  }
+  if (tuner.method().prompt_is_cache) {
+    LanguageModelImpl& model = language_model_of(tuner);
+    std::shared_ptr<KeyValueCache> cache =
+        max_cache_len ? model.new_static_cache(*max_cache_len) : model.new_cache();
+    fill(*cache, tuner, batch_size, task_ids);
+    return cache;
+  }
+  const at::Tensor prompt = encoder.forward(task_ids);
+  if (prompt.size(0) != 1 && prompt.size(0) != batch_size) {
+    throw ConfigError("task_ids: expected one for each of " + std::to_string(batch_size) +
+                      " rows, got " + std::to_string(prompt.size(0)) + ".");
+  }
+  return prompt.expand({batch_size, -1, -1});
+}
+
+PreparedInputs put_prompt(const Tuner& tuner, const LanguageModelInput& input,
+                          const at::Tensor& task_ids) {
+  PreparedInputs prepared{.input_ids = input.input_ids,
+                          .inputs_embeds = input.inputs_embeds,
+                          .attention_mask = input.attention_mask,
+                          .position_ids = input.position_ids,
+                          .cache = input.cache ? borrowed(input.cache) : nullptr,
+                          .task_ids = task_ids};
+  const int64_t tokens = active_virtual_tokens(tuner);
+  if (tokens == 0) return prepared;
+  prepared.attention_mask = with_prompt_seen(input.attention_mask, tokens);
+  const at::Tensor& given = input.input_ids.defined() ? input.input_ids : input.inputs_embeds;
+  if (!given.defined()) return prepared;  // for the model to tell
+  if (tuner.method().prompt_is_cache) {
+    if (input.position_ids.defined()) prepared.position_ids = input.position_ids + tokens;
+    put_into_cache(tuner, prepared, given.size(0));
+  } else {
+    prepared.position_ids.reset();
+    put_before_embeddings(tuner, prepared, given.size(0));
+  }
+  return prepared;
+}
+
+int64_t active_virtual_tokens(const Tuner& tuner) {
+  return tuner.active_prompt() == nullptr ? 0 : **active_fields(tuner).num_virtual_tokens;
+}
+
+}  // namespace peft
