@@ -279,13 +279,7 @@ Tuner::Plan Tuner::make_plan(const std::string& adapter, PeftConfig& config,
   if (method.is_prompt_learning()) return make_prompt_plan(adapter, config);
   if (method.attention) return make_attention_plan(config, method);
   const auto modules = tree_.modules();
-  Plan plan{.method = &method,
-            .created = {},
-            .extended = {},
-            .saved = {},
-            .saved_again = {},
-            .targeted = {},
-            .shared = SharedWeights(modules)};
+  Plan plan{.method = &method, .shared = SharedWeights(modules)};
   SharedFields fields = config.shared();
   check_parameter_targets(fields, configs_);
   const bool by_default = method.default_targets && method.default_targets(facts_.model_type);

@@ -31,13 +31,7 @@ Tuner::Plan Tuner::make_prompt_plan(const std::string& adapter, PeftConfig& conf
   }
   const SharedFields fields = config.shared();
   prepare_prompt_learning_config(fields, facts, method.prompt_is_cache);
-  Plan plan{.method = &method,
-            .created = {},
-            .extended = {},
-            .saved = {},
-            .saved_again = {},
-            .targeted = {},
-            .shared = SharedWeights(tree_.modules())};
+  Plan plan{.method = &method, .shared = SharedWeights(tree_.modules())};
   plan.prompt = method.make_prompt_encoder(config, facts);
   plan.prompt->to(facts.embed(at::zeros({1}, at::kLong)).device());
   try {
@@ -51,13 +45,7 @@ Tuner::Plan Tuner::make_prompt_plan(const std::string& adapter, PeftConfig& conf
 
 Tuner::Plan Tuner::make_attention_plan(PeftConfig& config, const Method& method) {
   const auto modules = tree_.modules();
-  Plan plan{.method = &method,
-            .created = {},
-            .extended = {},
-            .saved = {},
-            .saved_again = {},
-            .targeted = {},
-            .shared = SharedWeights(modules)};
+  Plan plan{.method = &method, .shared = SharedWeights(modules)};
   plan.attention = find_attention_layers(config, *method.attention, modules, facts_.model_type);
   return plan;
 }

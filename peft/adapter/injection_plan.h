@@ -14,12 +14,12 @@ namespace peft {
 /// model.
 struct Tuner::Plan {
   const Method* method = nullptr;                               // of the adapter
-  std::vector<Attachment> created;                              // new sites, not in the model yet
-  std::vector<TunerLayer*> extended;                            // sites that get one more adapter
-  std::vector<std::unique_ptr<SavedModule>> saved;              // new modules to save
-  std::vector<SavedModule*> saved_again;                        // that get one more copy
+  std::vector<Attachment> created = {};                         // new sites, not in the model yet
+  std::vector<TunerLayer*> extended = {};                       // sites that get one more adapter
+  std::vector<std::unique_ptr<SavedModule>> saved = {};         // new modules to save
+  std::vector<SavedModule*> saved_again = {};                   // that get one more copy
   std::vector<std::pair<at::Tensor, BaseChange>> changes = {};  // of base weights
-  std::vector<std::string> targeted;                    // names of modules, or of parameters
+  std::vector<std::string> targeted = {};               // names of modules, or of parameters
   WeightTying tying = WeightTying::kNone;               // of a head with its embedding
   const TunerLayer* tie_to = nullptr;                   // whose parameters the next sites share
   bool tokens_for_head = false;                         // a tied head reads the trained rows, too
