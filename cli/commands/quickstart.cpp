@@ -1,6 +1,6 @@
 #include <fmt/core.h>
 
-#include <array>
+#include <cmath>
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
@@ -102,6 +102,12 @@ TrainRun training_of(const QuickstartOptions& options, const AdaptedModel& model
   return run;
 }
 
+/// How many rows the training is going to read, some of them again where it makes several passes.
+int64_t rows_to_read(const QuickstartOptions& options, size_t rows) {
+  if (options.max_steps > 0) return options.max_steps * options.per_device_train_batch_size;
+  return static_cast<int64_t>(std::ceil(options.num_train_epochs * static_cast<double>(rows)));
+}
+
 void write_predictions(const std::filesystem::path& file, const std::vector<Question>& questions,
                        const Answers& before, const Answers& after) {
   std::string text;
@@ -152,7 +158,7 @@ int quickstart(const QuickstartOptions& options, Console& console) {
 
   console.headline(fmt::format("2. Training: LoRA, rank {}, {} of {} parameters, {} rows",
                                options.lora_r, with_thousands(trainable), with_thousands(total),
-                               run.data.train.size()));
+                               rows_to_read(options, run.data.train.size())));
   CausalLMTask task(model.peft());
   const TrainOutcome outcome = run_training(std::move(run), task, console);
   if (outcome.exit_code != 0) return outcome.exit_code;
