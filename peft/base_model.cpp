@@ -40,7 +40,7 @@ std::string first_embedding(const ModelTree& tree) {
   return {};
 }
 
-StateDict read_tensors(const std::string& path) {
+StateDict read_prompt_tensors(const std::string& path) {
   if (path.ends_with(".safetensors")) return formats::SafetensorsFile(path).load_all();
   return formats::read_torch_file(path);
 }
@@ -59,7 +59,7 @@ PromptFacts prompt_facts(LanguageModelImpl& model) {
               [](const std::string& tokenizer, const std::string& text) {
                 return ChatTokenizer::open(hub::model_folder(tokenizer))->encode(text);
               },
-          .read_tensors = read_tensors};
+          .read_tensors = read_prompt_tensors};
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ void set_rates(std::vector<train::TrainParameter>& parameters,
 constexpr const char* kEncoderFile = "prompt_encoder.safetensors";
 
 // Everything is compared before the first value is written.
-void fill(torch::nn::Module& encoder, const std::filesystem::path& path) {
+void fill_encoder(torch::nn::Module& encoder, const std::filesystem::path& path) {
   const StateDict state = formats::SafetensorsFile(path).load_all();
   const auto parameters = encoder.named_parameters();
   for (const auto& entry : parameters) {
@@ -90,7 +90,7 @@ void CausalLMTask::load_adapter(const std::filesystem::path& folder) {
   const auto encoders = model_.prompt_encoder();
   const auto encoder = encoders.find(adapter_);
   if (encoder != encoders.end() && std::filesystem::exists(folder / kEncoderFile)) {
-    fill(*encoder->second, folder / kEncoderFile);
+    fill_encoder(*encoder->second, folder / kEncoderFile);
     model_.load_state_dict(without_prompt(model_, folder), adapter_);
     return;
   }

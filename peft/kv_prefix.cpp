@@ -19,7 +19,7 @@ struct Prefix {
 };
 
 // The prefix that is to be filled.
-Prefix prefix_of(const PeftModelForCausalLM& model, const KvPrefixOptions& options) {
+Prefix prefix_to_fill(const PeftModelForCausalLM& model, const KvPrefixOptions& options) {
   const std::string name = options.adapter_name ? *options.adapter_name : model.active_adapter();
   const PeftConfig& config = model.peft_config(name);
   if (!model.tuner().is_prompt_learning() || !model.tuner().method().prompt_is_cache) {
@@ -115,7 +115,7 @@ at::Tensor initialize_kv_prefix_from_past_key_values(PeftModelForCausalLM& model
                                                      const KeyValueCache& past_key_values,
                                                      const KvPrefixOptions& options) {
   const at::NoGradGuard no_grad;
-  const Prefix prefix = prefix_of(model, options);
+  const Prefix prefix = prefix_to_fill(model, options);
   const at::Tensor embeddings =
       prompt_embeddings_from_past_key_values(past_key_values, prefix.tokens);
   load_prompt_embeddings(*prefix.encoder, embeddings);
@@ -126,7 +126,7 @@ at::Tensor initialize_kv_prefix_from_text(PeftModelForCausalLM& model,
                                           const ChatTokenizer& tokenizer, const std::string& text,
                                           const KvPrefixTextOptions& options) {
   const at::NoGradGuard no_grad;
-  prefix_of(model, options.prefix);
+  prefix_to_fill(model, options.prefix);
   const at::Tensor ids = at::tensor(ids_of(tokenizer, text, options), at::kLong).unsqueeze(0);
   if (ids.numel() == 0) {
     throw ConfigError("text: expected at least one token, got none. Give a longer text.");

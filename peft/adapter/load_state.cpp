@@ -105,8 +105,8 @@ const PromptPlace* find_place(const std::vector<PromptPlace>& places, const std:
 }
 
 // The rows of a file's tensor for each of the parameters that they fill.
-void take(const PromptPlace& place, const at::Tensor& tensor, const std::string& adapter,
-          const LoadStateOptions& options, std::vector<Copy>& copies, LoadResult& result) {
+void take_rows(const PromptPlace& place, const at::Tensor& tensor, const std::string& adapter,
+               const LoadStateOptions& options, std::vector<Copy>& copies, LoadResult& result) {
   if (!place.obstacle.empty()) {
     throw UnsupportedError("adapter '" + adapter + "': " + place.obstacle);
   }
@@ -148,7 +148,7 @@ LoadResult Tuner::load_state(const std::string& adapter, const StateDict& tensor
   for (const auto& [name, tensor] : tensors) {
     if (const PromptPlace* place = find_place(places, name)) {
       seen.insert(name);
-      take(*place, tensor, adapter, options, copies, result);
+      take_rows(*place, tensor, adapter, options, copies, result);
       continue;
     }
     const std::string key = name.starts_with(prefix) ? name : prefix + name;
