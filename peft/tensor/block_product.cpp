@@ -88,14 +88,13 @@ void run_few_rows(const BlockProduct& p, const at::Tensor& out) {
   });
 }
 
+int64_t usable_threads() { return at::in_parallel_region() ? 1 : at::get_num_threads(); }
+
 // Threads take parts until none is left: one that is held up by other programs takes fewer.
 void share_out(int64_t parts, const std::function<void(int64_t)>& work) {
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
   std::atomic<int64_t> next = 0;
-  at::parallel_for(0, std::min(parts, threads), 1, [&](int64_t begin, int64_t end) {
-    for (; begin < end; ++begin) {
-      for (auto part = next++; part < parts; part = next++) work(part);
-    }
+  at::parallel_for(0, std::min(parts, usable_threads()), 1, [&](int64_t, int64_t) {
+    for (auto part = next++; part < parts; part = next++) work(part);
   });
 }
 
@@ -107,7 +106,7 @@ void run(const BlockProduct& p, const at::Tensor& out) {
   auto whole = task_of<T>(p, out);
   whole.updates = updates;
   const auto rows = p.x.size(0);
-  const int64_t threads = at::in_parallel_region() ? 1 : at::get_num_threads();
+  const int64_t threads = usable_threads();
   const auto panels = divide_up(whole.columns, kernels::kPanel);
   const auto row_tasks = count_row_tasks(rows, panels, threads);
   const auto height = divide_up(divide_up(rows, row_tasks), kFewestRows) * kFewestRows;
@@ -147,9 +146,8 @@ std::vector<kernels::BlockProductTask<T>> tasks_of(const at::Tensor& x,
 template <typename T>
 void run_rows(const at::Tensor& x, const std::vector<RowProduct>& products, const at::Tensor& out) {
   const auto tasks = tasks_of<T>(x, products, out);
-  at::parallel_for(0, static_cast<int64_t>(tasks.size()), 1, [&](int64_t begin, int64_t end) {
-    for (auto i = begin; i < end; ++i) kernels::block_product(tasks[static_cast<size_t>(i)]);
-  });
+  share_out(static_cast<int64_t>(tasks.size()),
+            [&](int64_t i) { kernels::block_product(tasks[static_cast<size_t>(i)]); });
 }
 
 bool serves_update(const BlockProduct& p, bool paired) {
