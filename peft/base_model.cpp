@@ -13,8 +13,6 @@
 namespace peft {
 namespace {
 
-constexpr const char* kHead = "lm_head";
-
 // The name of a head that has no weight of its own. The model computes with the shared tensor.
 class TiedHead final : public torch::nn::Module, public DeclaresWeightUse, public AdoptsWeight {
  public:
@@ -46,7 +44,7 @@ StateDict read_prompt_tensors(const std::string& path) {
 }
 
 PromptFacts prompt_facts(LanguageModelImpl& model) {
-  const LanguageModelShape shape = model.shape();
+  const ModelShape shape = model.shape();
   return {.layers = shape.layers,
           .heads = shape.heads,
           .kv_heads = shape.kv_heads,
@@ -77,14 +75,14 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
     facts.quantization_config = config["quantization_config"];
   }
   facts.input_embedding = first_embedding(tree);
-  facts.output_head = kHead;
+  facts.output_head = model->head_name();
   facts.replicate_layers = [model](const LayerRanges& ranges) {
     return model->replicate_layers(ranges);
   };
   facts.prompts = prompt_facts(*model);
   const auto children = model->named_children();
-  if (!children.contains(kHead)) {
-    model->register_module(kHead, std::make_shared<TiedHead>(model->head_weight()));
+  if (!children.contains(facts.output_head)) {
+    model->register_module(facts.output_head, std::make_shared<TiedHead>(model->head_weight()));
     facts.tied_head = true;
   }
   return facts;
@@ -94,10 +92,10 @@ void release_base_model(const ModelTree& tree) {
   auto* model = dynamic_cast<LanguageModelImpl*>(tree.native_root().get());
   if (model == nullptr) return;
   const auto children = model->named_children();
-  const auto* child = children.find(kHead);
+  const auto* child = children.find(model->head_name());
   const auto head = child ? std::dynamic_pointer_cast<TiedHead>(*child) : nullptr;
   if (!head) return;
-  model->unregister_module(kHead);
+  model->unregister_module(model->head_name());
   if (head->weight().is_same(model->head_weight())) return;
   warn(
       "Input and output embeddings are no longer tied after merging. Setting "

@@ -22,7 +22,7 @@ class PromptedLanguageModelImpl final : public LanguageModelImpl {
   std::unique_ptr<KeyValueCache> new_cache() const override { return model_.new_cache(); }
   /// With room for the prompt beside `max_length` tokens.
   std::unique_ptr<KeyValueCache> new_static_cache(int64_t max_length) const override;
-  LanguageModelShape shape() const override { return model_.shape(); }
+  ModelShape shape() const override { return model_.shape(); }
   const Json& config() const override { return model_.config(); }
   void set_gradient_checkpointing(bool on) override { model_.set_gradient_checkpointing(on); }
   bool is_gradient_checkpointing() const override { return model_.is_gradient_checkpointing(); }

@@ -12,9 +12,9 @@
 
 namespace peft {
 
-#define PEFT_FAMILY(room, ...)                                             \
-  namespace room {                                                         \
-  LanguageModel make_model(const Json& config, at::TensorOptions options); \
+#define PEFT_FAMILY(room, ...)                                                               \
+  namespace room {                                                                           \
+  PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions options); \
   }
 #include "peft/models/families.def"
 #undef PEFT_FAMILY
@@ -23,7 +23,7 @@ namespace {
 
 struct Family {
   std::vector<std::string> model_types;
-  LanguageModel (*make)(const Json&, at::TensorOptions);
+  PretrainedModel (*make)(const Json&, ModelTask, at::TensorOptions);
 };
 
 const std::vector<Family>& families() {
@@ -37,18 +37,32 @@ const std::vector<Family>& families() {
 
 }  // namespace
 
-LanguageModel make_language_model(const Json& config, const ModelOptions& options) {
+PretrainedModel make_model(const Json& config, ModelTask task, const ModelOptions& options) {
   const auto type = ConfigReader(config, "config.json").text("model_type");
-  for (const auto& family : families()) {
+  const auto found = std::find_if(families().begin(), families().end(), [&](const Family& family) {
     const auto& types = family.model_types;
-    if (std::find(types.begin(), types.end(), type) == types.end()) continue;
-    auto model =
-        family.make(config, at::TensorOptions().dtype(options.dtype).device(options.device));
-    for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
-    return model;
+    return std::find(types.begin(), types.end(), type) != types.end();
+  });
+  if (found == families().end()) {
+    throw UnsupportedError(
+        fmt::format("config.json: unknown model_type: expected one of {}, got {}.",
+                    fmt::join(known_model_types(), ", "), type));
   }
-  throw UnsupportedError(fmt::format("config.json: unknown model_type: expected one of {}, got {}.",
-                                     fmt::join(known_model_types(), ", "), type));
+  const auto tensors = at::TensorOptions().dtype(options.dtype).device(options.device);
+  auto model = found->make(config, task, tensors);
+  if (!model) {
+    throw UnsupportedError(fmt::format(
+        "config.json: model_type {}: expected a family with a model for {}, got one without. "
+        "Choose a base model that was made for the task.",
+        type, task_name(task)));
+  }
+  for (auto& parameter : model->parameters()) parameter.requires_grad_(false);
+  return model;
+}
+
+LanguageModel make_language_model(const Json& config, const ModelOptions& options) {
+  return std::dynamic_pointer_cast<LanguageModelImpl>(
+      make_model(config, ModelTask::kCausalLM, options));
 }
 
 std::vector<std::string> known_model_types() {

@@ -62,7 +62,7 @@ class SumModelImpl : public LanguageModelImpl {
   std::unique_ptr<KeyValueCache> new_cache() const override {
     return std::make_unique<GrowingCache>(1);
   }
-  LanguageModelShape shape() const override {
+  ModelShape shape() const override {
     return {.layers = 1, .heads = 2, .kv_heads = 2, .head_dim = 2, .hidden = hidden, .vocab = 20};
   }
   const Json& config() const override { return config_; }

@@ -1,15 +1,12 @@
 #pragma once
 
-#include <torch/nn/module.h>
-
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "peft/base/json.h"
-#include "peft/models/common/kv_cache.h"
+#include "peft/models/common/pretrained_model.h"
 
 namespace peft {
 
@@ -26,17 +23,11 @@ struct LanguageModelInput {
   LanguageModelInput to(at::Device device) const;
 };
 
-/// Shape facts that adapters and generation need, as plain numbers.
-struct LanguageModelShape {
-  int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
-};
-
 /// Layers from `first` to before `second`, several times over.
 using LayerRanges = std::vector<std::pair<int64_t, int64_t>>;
 
 /// A decoder that predicts the next token: what generation, training and prompt learning stand on.
-/// The names of its registered parameters are the checkpoint's keys.
-class LanguageModelImpl : public torch::nn::Module {
+class LanguageModelImpl : public PretrainedModelImpl {
  public:
   /// Hidden states after the last norm, on the model's device.  -> [B, T, hidden].
   /// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
@@ -48,30 +39,18 @@ class LanguageModelImpl : public torch::nn::Module {
   /// The weight of the head, [V, hidden]; tagged where an adapter or replacement is on it.
   virtual at::Tensor head_weight() const = 0;
 
-  /// Gives a head that was the embedding a module `lm_head` of its own, as in a model that was made
+  /// The name of the head's module, whether the model has one of its own or not.
+  virtual std::string head_name() const { return "lm_head"; }
+
+  /// Gives a head that was the embedding a module of its own, as in a model that was made
   /// with tie_word_embeddings = false; config() says so from then on.  weight [V, hidden]
   virtual void untie_head(const at::Tensor& weight) = 0;
 
-  /// Token ids to vectors, adapters included.  ids [B, T] -> [B, T, hidden].
-  virtual at::Tensor embed(const at::Tensor& ids) = 0;
-
-  /// An empty growing cache of the right number of layers.
-  virtual std::unique_ptr<KeyValueCache> new_cache() const = 0;
+  std::unique_ptr<KeyValueCache> new_cache() const override = 0;
 
   /// An empty cache for at most `max_length` tokens, whose memory is taken once.
   /// Throws: ConfigError where that is not positive.
   virtual std::unique_ptr<KeyValueCache> new_static_cache(int64_t max_length) const;
-
-  virtual LanguageModelShape shape() const = 0;
-
-  /// The checkpoint's config.json, as read.
-  virtual const Json& config() const = 0;
-
-  /// Recompute each block in backward instead of keeping its activations.
-  virtual void set_gradient_checkpointing(bool on) = 0;
-
-  /// Whether it does.
-  virtual bool is_gradient_checkpointing() const { return false; }
 
   /// Makes the model of the layers that the ranges name, one after the other; a layer may come
   /// several times, with weights in one memory. config(), shape() and new_cache() follow.
@@ -87,13 +66,6 @@ class LanguageModelImpl : public torch::nn::Module {
   /// token before it; computed in chunks, so that the logits of a whole batch never exist.
   ///   labels [B, T] int64 -> scalar float32
   at::Tensor loss_sum(const LanguageModelInput& input, const at::Tensor& labels);
-
-  /// Where the model was loaded from, which the files of its adapters tell; empty: nowhere.
-  const std::string& name_or_path() const { return name_or_path_; }
-  void set_name_or_path(std::string path) { name_or_path_ = std::move(path); }
-
- private:
-  std::string name_or_path_;
 };
 using LanguageModel = std::shared_ptr<LanguageModelImpl>;
 

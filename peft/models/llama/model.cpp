@@ -153,7 +153,7 @@ std::unique_ptr<KeyValueCache> LlamaForCausalLMImpl::new_cache() const {
   return std::make_unique<GrowingCache>(config_.num_hidden_layers);
 }
 
-LanguageModelShape LlamaForCausalLMImpl::shape() const {
+ModelShape LlamaForCausalLMImpl::shape() const {
   return {.layers = config_.num_hidden_layers,
           .heads = config_.num_attention_heads,
           .kv_heads = config_.num_key_value_heads,
@@ -162,7 +162,8 @@ LanguageModelShape LlamaForCausalLMImpl::shape() const {
           .vocab = config_.vocab_size};
 }
 
-LanguageModel make_model(const Json& config, at::TensorOptions options) {
+PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions options) {
+  if (task != ModelTask::kCausalLM) return nullptr;
   return std::make_shared<LlamaForCausalLMImpl>(config, options);
 }
 

@@ -88,7 +88,8 @@ class LlamaForCausalLMImpl : public LanguageModelImpl {
   void untie_head(const at::Tensor& weight) override;
   at::Tensor embed(const at::Tensor& ids) override;
   std::unique_ptr<KeyValueCache> new_cache() const override;
-  LanguageModelShape shape() const override;
+  ModelShape shape() const override;
+  std::string base_model_prefix() const override { return "model"; }
   const Json& config() const override { return json_; }
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
   bool is_gradient_checkpointing() const override { return checkpointing_; }
@@ -116,6 +117,6 @@ class LlamaForCausalLMImpl : public LanguageModelImpl {
 };
 
 /// The family's entry in the registry.
-LanguageModel make_model(const Json& config, at::TensorOptions options);
+PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions options);
 
 }  // namespace peft::llama

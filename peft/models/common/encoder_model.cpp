@@ -1,0 +1,19 @@
+#include "peft/models/common/encoder_model.h"
+
+#include <ATen/ATen.h>
+
+namespace peft {
+
+EncoderInput EncoderInput::to(at::Device device) const {
+  const auto there = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.to(device) : tensor;
+  };
+  return {.input_ids = there(input_ids),
+          .inputs_embeds = there(inputs_embeds),
+          .attention_mask = there(attention_mask),
+          .token_type_ids = there(token_type_ids),
+          .position_ids = there(position_ids),
+          .cache = cache};
+}
+
+}  // namespace peft

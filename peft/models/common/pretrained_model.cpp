@@ -1,0 +1,25 @@
+#include "peft/models/common/pretrained_model.h"
+
+#include "peft/base/error.h"
+
+namespace peft {
+
+std::string_view task_name(ModelTask task) {
+  switch (task) {
+    case ModelTask::kBody: return "the body without a head";
+    case ModelTask::kCausalLM: return "causal language modelling";
+    case ModelTask::kSeq2SeqLM: return "sequence-to-sequence language modelling";
+    case ModelTask::kSequenceClassification: return "sequence classification";
+    case ModelTask::kTokenClassification: return "token classification";
+    case ModelTask::kQuestionAnswering: return "question answering";
+    case ModelTask::kImageClassification: return "image classification";
+  }
+  return "";
+}
+
+std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_cache() const {
+  throw UnsupportedError("key/value cache: expected a model with one, got " + name() +
+                         ", which has none. Prefixes, which are kept in a cache, do not fit it.");
+}
+
+}  // namespace peft

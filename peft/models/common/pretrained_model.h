@@ -1,0 +1,73 @@
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "peft/base/json.h"
+#include "peft/models/common/kv_cache.h"
+
+namespace peft {
+
+/// What a model is made for: its body alone, or the body with a head.
+enum class ModelTask {
+  kBody,
+  kCausalLM,
+  kSeq2SeqLM,
+  kSequenceClassification,
+  kTokenClassification,
+  kQuestionAnswering,
+  kImageClassification,
+};
+
+/// In words, as in "sequence classification".
+std::string_view task_name(ModelTask task);
+
+/// Shape facts that adapters and generation need, as plain numbers. Those that a model has none of
+/// are 0.
+struct ModelShape {
+  int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
+};
+
+/// What all base models of a checkpoint share. The names of the registered parameters are the
+/// checkpoint's keys.
+class PretrainedModelImpl : public torch::nn::Module {
+ public:
+  /// The checkpoint's config.json, as read.
+  virtual const Json& config() const = 0;
+
+  virtual ModelShape shape() const = 0;
+
+  /// The name of the child that everything below the head is in, as "bert"; of a body without a
+  /// head the name that it has below one; empty: none is known. Files of a body alone leave it out
+  /// of their keys.
+  virtual std::string base_model_prefix() const { return {}; }
+
+  /// Token ids to vectors, adapters included; positions and token types are not added.
+  ///   ids [B, T] -> [B, T, hidden]
+  /// Throws: UnsupportedError where the model reads no tokens.
+  virtual at::Tensor embed(const at::Tensor& ids) = 0;
+
+  /// An empty growing cache of the right number of layers.
+  /// Throws: UnsupportedError where the model takes none.
+  virtual std::unique_ptr<KeyValueCache> new_cache() const;
+
+  /// Recompute each block in backward instead of keeping its activations.
+  virtual void set_gradient_checkpointing(bool on) = 0;
+
+  /// Whether it does.
+  virtual bool is_gradient_checkpointing() const { return false; }
+
+  /// Where the model was loaded from, which the files of its adapters tell; empty: nowhere.
+  const std::string& name_or_path() const { return name_or_path_; }
+  void set_name_or_path(std::string path) { name_or_path_ = std::move(path); }
+
+ private:
+  std::string name_or_path_;
+};
+using PretrainedModel = std::shared_ptr<PretrainedModelImpl>;
+
+}  // namespace peft
