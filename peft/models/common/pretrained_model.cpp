@@ -6,15 +6,32 @@ namespace peft {
 
 std::string_view task_name(ModelTask task) {
   switch (task) {
-    case ModelTask::kBody: return "the body without a head";
-    case ModelTask::kCausalLM: return "causal language modelling";
-    case ModelTask::kSeq2SeqLM: return "sequence-to-sequence language modelling";
-    case ModelTask::kSequenceClassification: return "sequence classification";
-    case ModelTask::kTokenClassification: return "token classification";
-    case ModelTask::kQuestionAnswering: return "question answering";
-    case ModelTask::kImageClassification: return "image classification";
+    case ModelTask::kBody:
+      return "the body without a head";
+    case ModelTask::kCausalLM:
+      return "causal language modelling";
+    case ModelTask::kSeq2SeqLM:
+      return "sequence-to-sequence language modelling";
+    case ModelTask::kSequenceClassification:
+      return "sequence classification";
+    case ModelTask::kTokenClassification:
+      return "token classification";
+    case ModelTask::kQuestionAnswering:
+      return "question answering";
+    case ModelTask::kImageClassification:
+      return "image classification";
   }
   return "";
+}
+
+// BERT's first checkpoints have the names of their first implementation.
+std::string PretrainedModelImpl::renamed_key(const std::string& key) const {
+  for (const auto& [old, now] : {std::pair("LayerNorm.gamma", "LayerNorm.weight"),
+                                 std::pair("LayerNorm.beta", "LayerNorm.bias")}) {
+    if (!key.ends_with(old)) continue;
+    return key.substr(0, key.size() - std::string_view(old).size()) + now;
+  }
+  return key;
 }
 
 std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_cache() const {

@@ -46,6 +46,11 @@ class PretrainedModelImpl : public torch::nn::Module {
   /// of their keys.
   virtual std::string base_model_prefix() const { return {}; }
 
+  /// The name that a key of an older checkpoint has in this model; the key itself where it has not
+  /// been renamed.
+  /// Source: transformers/conversion_mapping.py.
+  virtual std::string renamed_key(const std::string& key) const;
+
   /// Token ids to vectors, adapters included; positions and token types are not added.
   ///   ids [B, T] -> [B, T, hidden]
   /// Throws: UnsupportedError where the model reads no tokens.
