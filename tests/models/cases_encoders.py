@@ -5,8 +5,8 @@ TASKS = ("body", "sequence_classification", "token_classification", "question_an
 BERT = dict(vocab_size=67, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
             max_position_embeddings=16)
 DISTILBERT = dict(vocab_size=67, dim=16, hidden_dim=24, n_layers=2, n_heads=4, max_position_embeddings=16)
-VIT = dict(task="image_classification", model_type="vit", hidden_size=16, intermediate_size=24, num_hidden_layers=2,
-           num_attention_heads=4, image_size=16, patch_size=4)
+VIT = dict(model_type="vit", hidden_size=16, intermediate_size=24, num_hidden_layers=2,
+           num_attention_heads=4, image_size=8, patch_size=4)
 
 
 def of_all_tasks(model_type, sizes):
@@ -28,6 +28,7 @@ CASES = {
     **of_all_tasks("distilbert", DISTILBERT),
     "distilbert_sinusoids": dict(DISTILBERT, task="sequence_classification", model_type="distilbert", num_labels=4,
                                  sinusoidal_pos_embds=True, activation="relu"),
-    "vit_classes": dict(VIT, num_labels=5),
-    "vit_no_bias": dict(VIT, qkv_bias=False, hidden_act="quick_gelu", num_channels=1, patch_size=8),
+    "vit_body": dict(VIT, task="body", pooler_act="relu", pooler_output_size=12),
+    "vit_classes": dict(VIT, task="image_classification", num_labels=5),
+    "vit_no_bias": dict(VIT, task="image_classification", qkv_bias=False, hidden_act="quick_gelu", num_channels=1, patch_size=2),
 }

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "peft/models/common/encoder_model.h"
+#include "peft/models/common/image_model.h"
 #include "peft/models/common/language_model.h"
 #include "peft/models/common/load_weights.h"
 #include "peft/models/common/seq2seq_model.h"
@@ -80,6 +81,12 @@ at::Tensor scores(PretrainedModelImpl& model, const ContractInput& in) {
     return body->forward(encoder_input(in)).last_hidden_state;
   }
   if (auto* task = dynamic_cast<TaskModelImpl*>(&model)) return task->forward(encoder_input(in));
+  const ImageInput image{.pixel_values = in.pixels,
+                         .interpolate_pos_encoding = in.interpolate_pos_encoding};
+  if (auto* body = dynamic_cast<ImageModelImpl*>(&model)) {
+    return body->forward(image).last_hidden_state;
+  }
+  if (auto* task = dynamic_cast<ImageClassifierImpl*>(&model)) return task->forward(image);
   throw std::runtime_error("contract: a model of an unknown kind: " + model.name());
 }
 

@@ -32,6 +32,7 @@ struct ContractInput {
   at::Tensor ids = {}, embeds = {}, mask = {}, types = {}, positions = {};
   at::Tensor decoder_ids = {}, decoder_mask = {};
   at::Tensor pixels = {};
+  bool interpolate_pos_encoding = false;
   KeyValueCache* cache = nullptr;
 };
 

@@ -142,7 +142,14 @@ def run_images(task, model, out):
     channels = getattr(model.config, "num_channels", 3)
     out["pixel_values"] = torch.randn(ROWS, channels, size, size)
     with torch.no_grad():
-        out["logits"] = scores(task, model(pixel_values=out["pixel_values"]))
+        whole = model(pixel_values=out["pixel_values"])
+        out["logits"] = scores(task, whole)
+        if task == "body" and getattr(whole, "pooler_output", None) is not None:
+            out["pooler_output"] = whole.pooler_output
+        if "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
+            out["large_pixel_values"] = torch.randn(ROWS, channels, 2 * size, size + size // 2)
+            out["large_logits"] = scores(task, model(pixel_values=out["large_pixel_values"],
+                                                     interpolate_pos_encoding=True))
     pixels = out["pixel_values"].clone().requires_grad_(True)
     gradients(model, out, scores(task, model(pixel_values=pixels)))
     out["gradient/pixel_values"] = pixels.grad
@@ -169,7 +176,7 @@ def make(name, options):
     torch.manual_seed(seed)
     task, model = build(options)
     out = {}
-    (run_images if task == "image_classification" else run_text)(task, model, out)
+    (run_images if model.main_input_name == "pixel_values" else run_text)(task, model, out)
     out.update(weights(model))
     tensors = {key: value.detach().contiguous().clone() for key, value in out.items()}
     config = json.dumps(json.loads(model.config.to_json_string()))

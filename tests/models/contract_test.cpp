@@ -9,6 +9,7 @@
 
 #include "peft/base/error.h"
 #include "peft/models/common/encoder_model.h"
+#include "peft/models/common/image_model.h"
 #include "peft/models/common/language_model.h"
 #include "peft/models/common/seq2seq_model.h"
 #include "peft/models/registry.h"
@@ -95,12 +96,20 @@ TEST_P(ModelContract, OptionalInputsGivePythonsScores) {
     in.positions = file["positions"];
     EXPECT_LT(relative_error(scores(in, "ids"), file["positions_logits"]), kTolerance);
   }
+  if (file.has("large_pixel_values")) {
+    const auto got =
+        scores({.pixels = file["large_pixel_values"], .interpolate_pos_encoding = true});
+    EXPECT_LT(relative_error(got, file["large_logits"]), kTolerance);
+    EXPECT_THROW(scores({.pixels = file["large_pixel_values"]}), ConfigError);
+  }
   if (file.has("pooler_output")) {
     at::NoGradGuard no_grad;
-    auto& body = dynamic_cast<EncoderModelImpl&>(*model);
-    EXPECT_LT(relative_error(body.forward({.input_ids = file["ids"]}).pooler_output,
-                             file["pooler_output"]),
-              kTolerance);
+    auto* body = dynamic_cast<EncoderModelImpl*>(model.get());
+    const auto output =
+        body != nullptr
+            ? body->forward({.input_ids = file["ids"]})
+            : dynamic_cast<ImageModelImpl&>(*model).forward({.pixel_values = file["pixel_values"]});
+    EXPECT_LT(relative_error(output.pooler_output, file["pooler_output"]), kTolerance);
   }
 }
 

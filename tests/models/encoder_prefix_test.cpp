@@ -1,4 +1,5 @@
-// Keys and values of a prefix in an encoder's cache, as Python PEFT's prefix tuning puts them there.
+// Keys and values of a prefix in an encoder's cache, as Python PEFT's prefix tuning puts them
+// there.
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -43,9 +44,8 @@ class EncoderPrefix : public testing::TestWithParam<const char*> {
   }
 
   at::Tensor mask() const {
-    return at::cat({at::ones({file["ids"].size(0), file["prompt"].size(0)}, at::kLong),
-                    file["mask"]},
-                   1);
+    return at::cat(
+        {at::ones({file["ids"].size(0), file["prompt"].size(0)}, at::kLong), file["mask"]}, 1);
   }
 
   GoldenFile file;
@@ -62,17 +62,16 @@ TEST_P(EncoderPrefix, LogitsEqualPythons) {
 TEST_P(EncoderPrefix, LogitsOfEmbeddingsEqualPythons) {
   at::NoGradGuard no_grad;
   auto cache = prefix(file["prompt"]);
-  const auto got = model->forward({.inputs_embeds = model->embed(file["ids"]),
-                                   .attention_mask = mask(),
-                                   .cache = cache.get()});
+  const auto got = model->forward(
+      {.inputs_embeds = model->embed(file["ids"]), .attention_mask = mask(), .cache = cache.get()});
   EXPECT_LT(relative_error(got, file["embeds_logits"]), kTolerance);
 }
 
 TEST_P(EncoderPrefix, LogitsAndGradientOfPaddedRowsEqualPythons) {
   const auto prompt = file["prompt"].clone().requires_grad_(true);
   auto cache = prefix(prompt);
-  const auto got = model->forward(
-      {.input_ids = file["ids"], .attention_mask = mask(), .cache = cache.get()});
+  const auto got =
+      model->forward({.input_ids = file["ids"], .attention_mask = mask(), .cache = cache.get()});
   EXPECT_LT(relative_error(got, file["mask_logits"]), kTolerance);
   (got * file["probe"]).sum().backward();
   EXPECT_LT(relative_error(prompt.grad(), file["gradient"]), kGradientTolerance);
@@ -80,10 +79,10 @@ TEST_P(EncoderPrefix, LogitsAndGradientOfPaddedRowsEqualPythons) {
 
 TEST_P(EncoderPrefix, AMaskOfTheTokensAloneIsRefused) {
   auto cache = prefix(file["prompt"]);
-  EXPECT_THROW(model->forward({.input_ids = file["ids"],
-                               .attention_mask = file["mask"],
-                               .cache = cache.get()}),
-               ConfigError);
+  EXPECT_THROW(
+      model->forward(
+          {.input_ids = file["ids"], .attention_mask = file["mask"], .cache = cache.get()}),
+      ConfigError);
 }
 
 TEST_P(EncoderPrefix, GivenPositionsAndTypesEqualPythons) {

@@ -56,13 +56,11 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, const EncoderContext& con
 
 IntermediateImpl::IntermediateImpl(const BertConfig& config, at::TensorOptions options)
     : dense(nullptr), activation_(config.hidden_act) {
-  dense = register_module(
-      "dense", make_linear(config.hidden_size, config.intermediate_size, true, options));
+  dense = register_module("dense",
+                          make_linear(config.hidden_size, config.intermediate_size, true, options));
 }
 
-at::Tensor IntermediateImpl::forward(const at::Tensor& x) {
-  return activation_(project(x, dense));
-}
+at::Tensor IntermediateImpl::forward(const at::Tensor& x) { return activation_(project(x, dense)); }
 
 BlockImpl::BlockImpl(const BertConfig& config, int64_t layer, at::TensorOptions options)
     : attention(nullptr), intermediate(nullptr), output(nullptr) {

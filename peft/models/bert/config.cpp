@@ -26,9 +26,9 @@ void read_sizes(BertConfig& c, const ConfigReader& reader) {
                      {c.num_labels, c.hidden_size},
                      {c.hidden_size, c.hidden_size}});
   if (c.hidden_size % c.num_attention_heads != 0) {
-    throw ConfigError(fmt::format(
-        "{}: hidden_size: expected a multiple of num_attention_heads ({}), got {}.", kWhere,
-        c.num_attention_heads, c.hidden_size));
+    throw ConfigError(
+        fmt::format("{}: hidden_size: expected a multiple of num_attention_heads ({}), got {}.",
+                    kWhere, c.num_attention_heads, c.hidden_size));
   }
 }
 

@@ -20,11 +20,10 @@ EmbeddingsImpl::EmbeddingsImpl(const BertConfig& config, at::TensorOptions optio
   const auto hidden = config.hidden_size;
   word_embeddings =
       register_module("word_embeddings", make_embedding(config.vocab_size, hidden, options));
-  position_embeddings =
-      register_module("position_embeddings",
-                      make_embedding(config.max_position_embeddings, hidden, options));
-  token_type_embeddings = register_module(
-      "token_type_embeddings", make_embedding(config.type_vocab_size, hidden, options));
+  position_embeddings = register_module(
+      "position_embeddings", make_embedding(config.max_position_embeddings, hidden, options));
+  token_type_embeddings = register_module("token_type_embeddings",
+                                          make_embedding(config.type_vocab_size, hidden, options));
   LayerNorm = register_module("LayerNorm", make_layer_norm(hidden, config.layer_norm_eps, options));
 }
 
@@ -57,9 +56,9 @@ at::Tensor EmbeddingsImpl::forward(const EncoderInput& input) {
                          ? input.token_type_ids
                          : at::zeros({1, 1}, embeds.options().dtype(at::kLong));
   const auto position_ids = positions(input, embeds.size(1));
-  const auto x = embeds + at::embedding(token_type_embeddings->weight, types) +
-                 at::embedding(position_embeddings->weight, position_ids,
-                               is_roberta_ ? padding_ : -1);
+  const auto x =
+      embeds + at::embedding(token_type_embeddings->weight, types) +
+      at::embedding(position_embeddings->weight, position_ids, is_roberta_ ? padding_ : -1);
   return at::dropout(normalize(x, LayerNorm), dropout_, is_training());
 }
 
@@ -112,8 +111,8 @@ BertForSequenceClassificationImpl::BertForSequenceClassificationImpl(const Json&
                            ModelTask::kSequenceClassification, config.num_labels),
       classifier(nullptr),
       dropout_(config.classifier_dropout) {
-  classifier = register_module("classifier",
-                               make_linear(shape().hidden, num_labels(), true, options));
+  classifier =
+      register_module("classifier", make_linear(shape().hidden, num_labels(), true, options));
 }
 
 at::Tensor BertForSequenceClassificationImpl::head(const EncoderOutput& output) {
@@ -152,15 +151,19 @@ PretrainedModel make_model(const Json& json, ModelTask task, at::TensorOptions o
         dropout, options);
   };
   switch (task) {
-    case ModelTask::kBody: return std::make_shared<BertModelImpl>(json, config, true, options);
+    case ModelTask::kBody:
+      return std::make_shared<BertModelImpl>(json, config, true, options);
     case ModelTask::kSequenceClassification:
       if (config.is_roberta) {
         return std::make_shared<RobertaForSequenceClassificationImpl>(json, config, options);
       }
       return std::make_shared<BertForSequenceClassificationImpl>(json, config, options);
-    case ModelTask::kTokenClassification: return with_token_head(config.classifier_dropout);
-    case ModelTask::kQuestionAnswering: return with_token_head(0.0);
-    default: return nullptr;
+    case ModelTask::kTokenClassification:
+      return with_token_head(config.classifier_dropout);
+    case ModelTask::kQuestionAnswering:
+      return with_token_head(0.0);
+    default:
+      return nullptr;
   }
 }
 

@@ -13,13 +13,13 @@
 namespace peft {
 
 EncoderContext make_encoder_context(const EncoderInput& input, const at::Tensor& embedded) {
-  return {.mask = make_bidirectional_mask(
-              {.batch = embedded.size(0),
-               .queries = embedded.size(1),
-               .past = input.cache == nullptr ? 0 : input.cache->length(),
-               .padding = input.attention_mask,
-               .options = embedded.options().requires_grad(false)}),
-          .cache = input.cache};
+  return {
+      .mask = make_bidirectional_mask({.batch = embedded.size(0),
+                                       .queries = embedded.size(1),
+                                       .past = input.cache == nullptr ? 0 : input.cache->length(),
+                                       .padding = input.attention_mask,
+                                       .options = embedded.options().requires_grad(false)}),
+      .cache = input.cache};
 }
 
 void check_positions(int64_t end, int64_t max_position_embeddings) {
@@ -41,9 +41,9 @@ at::Tensor attend_to_all(const at::Tensor& x, const EncoderAttention& attention,
   if (context.cache != nullptr) {
     std::tie(key, value) = context.cache->append(attention.layer, key, value);
   }
-  return attend(query, key, value, context.mask,
-                {.scale = 1.0 / std::sqrt(static_cast<double>(query.size(3))),
-                 .dropout = attention.dropout});
+  return attend(
+      query, key, value, context.mask,
+      {.scale = 1.0 / std::sqrt(static_cast<double>(query.size(3))), .dropout = attention.dropout});
 }
 
 at::Tensor feed_forward(const at::Tensor& x, const torch::nn::Linear& first, Activation activation,

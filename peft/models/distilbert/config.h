@@ -10,10 +10,10 @@ namespace peft::distilbert {
 /// Source: transformers/models/distilbert/configuration_distilbert.py.
 struct DistilBertConfig {
   int64_t vocab_size = 30522;
-  int64_t hidden_size = 768;          // dim
-  int64_t intermediate_size = 3072;   // hidden_dim
-  int64_t num_hidden_layers = 6;      // n_layers
-  int64_t num_attention_heads = 12;   // n_heads
+  int64_t hidden_size = 768;         // dim
+  int64_t intermediate_size = 3072;  // hidden_dim
+  int64_t num_hidden_layers = 6;     // n_layers
+  int64_t num_attention_heads = 12;  // n_heads
   int64_t max_position_embeddings = 512;
   int64_t num_labels = 2;
   std::optional<int64_t> pad_token_id = 0;  // gets no gradient

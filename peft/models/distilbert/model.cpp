@@ -159,8 +159,7 @@ DistilBertForSequenceClassificationImpl::DistilBertForSequenceClassificationImpl
       dropout_(config.classifier_dropout) {
   const auto hidden = config.hidden_size;
   pre_classifier = register_module("pre_classifier", make_linear(hidden, hidden, true, options));
-  classifier =
-      register_module("classifier", make_linear(hidden, config.num_labels, true, options));
+  classifier = register_module("classifier", make_linear(hidden, config.num_labels, true, options));
 }
 
 at::Tensor DistilBertForSequenceClassificationImpl::head(const EncoderOutput& output) {
@@ -176,12 +175,16 @@ PretrainedModel make_model(const Json& json, ModelTask task, at::TensorOptions o
         dropout, options);
   };
   switch (task) {
-    case ModelTask::kBody: return std::make_shared<DistilBertModelImpl>(json, config, options);
+    case ModelTask::kBody:
+      return std::make_shared<DistilBertModelImpl>(json, config, options);
     case ModelTask::kSequenceClassification:
       return std::make_shared<DistilBertForSequenceClassificationImpl>(json, config, options);
-    case ModelTask::kTokenClassification: return with_token_head(config.dropout);
-    case ModelTask::kQuestionAnswering: return with_token_head(config.qa_dropout);
-    default: return nullptr;
+    case ModelTask::kTokenClassification:
+      return with_token_head(config.dropout);
+    case ModelTask::kQuestionAnswering:
+      return with_token_head(config.qa_dropout);
+    default:
+      return nullptr;
   }
 }
 

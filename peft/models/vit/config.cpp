@@ -31,9 +31,9 @@ std::array<int64_t, 2> read_sides(const ConfigReader& reader, const std::string&
 void check_sizes(const ViTConfig& c, const ConfigReader& reader) {
   const auto [rows, columns] = c.patches();
   if (rows == 0 || columns == 0) {
-    throw ConfigError(fmt::format(
-        "{}: patch_size: expected at most image_size ({} x {}), got {} x {}.", kWhere,
-        c.image_size[0], c.image_size[1], c.patch_size[0], c.patch_size[1]));
+    throw ConfigError(
+        fmt::format("{}: patch_size: expected at most image_size ({} x {}), got {} x {}.", kWhere,
+                    c.image_size[0], c.image_size[1], c.patch_size[0], c.patch_size[1]));
   }
   check_model_sizes(reader, c.num_hidden_layers,
                     {{rows, columns, c.hidden_size},

@@ -18,8 +18,7 @@ namespace {
 // Made with one element, as make_linear: no random numbers for what is about to be loaded.
 torch::nn::Conv2d make_patch_projection(const ViTConfig& config, at::TensorOptions options) {
   const auto [rows, columns] = config.patch_size;
-  torch::nn::Conv2d layer(
-      torch::nn::Conv2dOptions(1, 1, {rows, columns}).stride({rows, columns}));
+  torch::nn::Conv2d layer(torch::nn::Conv2dOptions(1, 1, {rows, columns}).stride({rows, columns}));
   layer->options.in_channels(config.num_channels).out_channels(config.hidden_size);
   layer->weight.set_data(
       at::empty({config.hidden_size, config.num_channels, rows, columns}, options));
@@ -103,8 +102,8 @@ ViTModelImpl::ViTModelImpl(const Json& json, const ViTConfig& config, bool with_
     blocks_.emplace_back(config, options);
     layers->push_back(blocks_.back());
   }
-  layernorm = register_module(
-      "layernorm", make_layer_norm(config.hidden_size, config.layer_norm_eps, options));
+  layernorm = register_module("layernorm",
+                              make_layer_norm(config.hidden_size, config.layer_norm_eps, options));
   if (with_pooler) pooler = register_module("pooler", Pooler(config, options));
 }
 
@@ -163,10 +162,12 @@ at::Tensor ViTForImageClassificationImpl::forward(const ImageInput& input) {
 PretrainedModel make_model(const Json& json, ModelTask task, at::TensorOptions options) {
   const auto config = ViTConfig::from_json(json);
   switch (task) {
-    case ModelTask::kBody: return std::make_shared<ViTModelImpl>(json, config, true, options);
+    case ModelTask::kBody:
+      return std::make_shared<ViTModelImpl>(json, config, true, options);
     case ModelTask::kImageClassification:
       return std::make_shared<ViTForImageClassificationImpl>(json, config, options);
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
