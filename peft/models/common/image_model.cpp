@@ -18,4 +18,12 @@ at::Tensor ImageModelImpl::embed(const at::Tensor& /*ids*/) { refuse_tokens(*thi
 
 at::Tensor ImageClassifierImpl::embed(const at::Tensor& /*ids*/) { refuse_tokens(*this); }
 
+bool ImageModelImpl::may_lack(const std::string& parameter) const {
+  return parameter.starts_with("pooler.");
+}
+
+bool ImageClassifierImpl::may_lack(const std::string& parameter) const {
+  return !parameter.starts_with(base_model_prefix() + ".");
+}
+
 }  // namespace peft

@@ -17,6 +17,8 @@ class ImageModelImpl : public PretrainedModelImpl {
   virtual EncoderOutput forward(const ImageInput& input) = 0;
   /// Throws: UnsupportedError.
   at::Tensor embed(const at::Tensor& ids) override;
+  /// The pooler is trained with a head, and models without one have none.
+  bool may_lack(const std::string& parameter) const override;
 };
 using ImageModel = std::shared_ptr<ImageModelImpl>;
 
@@ -34,6 +36,8 @@ class ImageClassifierImpl : public PretrainedModelImpl {
   }
   /// Throws: UnsupportedError.
   at::Tensor embed(const at::Tensor& ids) override;
+  /// The head.
+  bool may_lack(const std::string& parameter) const override;
 };
 using ImageClassifier = std::shared_ptr<ImageClassifierImpl>;
 

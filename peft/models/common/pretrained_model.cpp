@@ -1,6 +1,7 @@
 #include "peft/models/common/pretrained_model.h"
 
 #include "peft/base/error.h"
+#include "peft/models/common/static_cache.h"
 
 namespace peft {
 
@@ -34,9 +35,20 @@ std::string PretrainedModelImpl::renamed_key(const std::string& key) const {
   return key;
 }
 
+bool PretrainedModelImpl::may_lack(const std::string&) const { return false; }
+
+void PretrainedModelImpl::untie_head(const at::Tensor&) {
+  throw UnsupportedError("untie_head: expected a model with a head that scores tokens, got " +
+                         name() + ", which has none.");
+}
+
 std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_cache() const {
   throw UnsupportedError("key/value cache: expected a model with one, got " + name() +
                          ", which has none. Prefixes, which are kept in a cache, do not fit it.");
+}
+
+std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_static_cache(int64_t max_length) const {
+  return std::make_unique<StaticCache>(shape().layers, max_length);
 }
 
 }  // namespace peft

@@ -39,7 +39,9 @@ TEST(Roberta, PaddingTakesNoPositions) {
 TEST(Bert, ThePaddingsVectorGetsNoGradient) {
   const auto model = body("bert_body");
   for (auto& parameter : model->parameters()) parameter.requires_grad_(true);
-  model->forward({.input_ids = torch::tensor({{5, 0, 6}})}).last_hidden_state.square().sum()
+  model->forward({.input_ids = torch::tensor({{5, 0, 6}})})
+      .last_hidden_state.square()
+      .sum()
       .backward();
   const auto gradient = model->named_parameters()["embeddings.word_embeddings.weight"].grad();
   EXPECT_EQ(gradient[0].abs().sum().item<double>(), 0.0);

@@ -7,9 +7,7 @@
 namespace peft {
 namespace {
 
-int64_t labels(const Json& config) {
-  return read_num_labels(ConfigReader(config, "config.json"));
-}
+int64_t labels(const Json& config) { return read_num_labels(ConfigReader(config, "config.json")); }
 
 TEST(ConfigReader, LabelsAreCountedAsTransformersCountsThem) {
   EXPECT_EQ(labels(Json::object()), 2);

@@ -28,8 +28,13 @@ TEST(DistilBertConfig, BothSpellingsOfSizesAreRead) {
 }
 
 TEST(DistilBert, SinusoidalPositionsBeginAsSuch) {
-  Json config = {{"model_type", "distilbert"}, {"vocab_size", 8},   {"dim", 4}, {"n_heads", 1},
-                 {"hidden_dim", 4},            {"n_layers", 1},     {"max_position_embeddings", 3},
+  Json config = {{"model_type", "distilbert"},
+                 {"vocab_size", 8},
+                 {"dim", 4},
+                 {"n_heads", 1},
+                 {"hidden_dim", 4},
+                 {"n_layers", 1},
+                 {"max_position_embeddings", 3},
                  {"sinusoidal_pos_embds", true}};
   const auto model = distilbert::make_model(config, ModelTask::kBody, at::kFloat);
   const auto got = model->named_parameters()["embeddings.position_embeddings.weight"];
