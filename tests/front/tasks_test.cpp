@@ -71,8 +71,8 @@ class AnyTaskModel {
     const auto folder = golden_tasks(given.name);
     const FromPretrainedOptions learns{.is_trainable = true};
     if (given.task == "SEQ_CLS") {
-      open(std::make_shared<PeftModelForSequenceClassification>(
-          given.base<TaskModelImpl>(), folder, learns));
+      open(std::make_shared<PeftModelForSequenceClassification>(given.base<TaskModelImpl>(), folder,
+                                                                learns));
     } else if (given.task == "TOKEN_CLS") {
       open(std::make_shared<PeftModelForTokenClassification>(given.base<TaskModelImpl>(), folder,
                                                              learns));
@@ -170,7 +170,7 @@ TEST_P(GoldenTasks, ThreeStepsEndWherePythonsEnd) {
 
 TEST_P(GoldenTasks, WhatIsSavedIsWhatPythonSaved) {
   AnyTaskModel ours(given);
-  const TemporaryFolder folder;
+  const test::TemporaryFolder folder;
   ours.model->save_pretrained(folder.path());
   const auto python =
       formats::SafetensorsFile(golden_tasks(given.name) / "adapter_model.safetensors").load_all();

@@ -1,6 +1,7 @@
 #include "peft/models/common/config_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <utility>
@@ -49,12 +50,27 @@ int64_t ConfigReader::size(const std::string& key, std::optional<int64_t> fallba
   return size;
 }
 
+std::optional<int64_t> ConfigReader::token_id(const std::string& key,
+                                              std::optional<int64_t> fallback) const {
+  if (!json_.contains(key)) return fallback;
+  if (!has(key)) return std::nullopt;
+  const auto& value = json_.at(key);
+  if (value.is_number_integer() && value >= 0 && value <= kLargestSize) return value.get<int64_t>();
+  refuse(key, "the number of a token, from 0 to 2147483647");
+}
+
 double ConfigReader::number(const std::string& key, std::optional<double> fallback) const {
   if (!has(key) && fallback) return *fallback;
   if (!has(key) || !json_.at(key).is_number()) refuse(key, "a number");
   const auto number = json_.at(key).get<double>();
   if (!std::isfinite(number)) refuse(key, "a finite number");
   return number;
+}
+
+double ConfigReader::probability(const std::string& key, double fallback) const {
+  const auto value = number(key, fallback);
+  if (value < 0.0 || value > 1.0) refuse(key, "a number from 0 to 1");
+  return value;
 }
 
 bool ConfigReader::flag(const std::string& key, bool fallback) const {
@@ -67,6 +83,44 @@ std::string ConfigReader::text(const std::string& key, std::optional<std::string
   if (!has(key) && fallback) return *fallback;
   if (!has(key) || !json_.at(key).is_string()) refuse(key, "a string");
   return json_.at(key).get<std::string>();
+}
+
+int64_t read_num_labels(const ConfigReader& reader) {
+  if (!reader.has("id2label")) return reader.size("num_labels", 2);
+  const auto& labels = reader.json().at("id2label");
+  if (labels.is_object() && !labels.empty()) return static_cast<int64_t>(labels.size());
+  throw ConfigError(fmt::format(
+      "{}: id2label: expected an object with one entry for each label, got {}. Compare it with the "
+      "checkpoint's own config.json.",
+      reader.where(), labels.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200)));
+}
+
+std::optional<int64_t> read_padding(const ConfigReader& reader, int64_t fallback,
+                                    int64_t vocab_size) {
+  const auto padding = reader.token_id("pad_token_id", fallback);
+  if (!padding || *padding < vocab_size) return padding;
+  throw ConfigError(fmt::format(
+      "{}: pad_token_id: expected a token below vocab_size ({}), got {}. Compare it with the "
+      "checkpoint's own config.json.",
+      reader.where(), vocab_size, *padding));
+}
+
+void check_model_sizes(const ConfigReader& reader, int64_t layers,
+                       std::initializer_list<std::initializer_list<int64_t>> weights) {
+  constexpr int64_t kMostLayers = 100000, kLargestWeight = int64_t{1} << 40;
+  for (const auto& shape : weights) {
+    int64_t numbers = 1;
+    bool fits = layers <= kMostLayers;
+    for (const auto size : shape) {
+      fits = fits && size <= kLargestWeight / numbers;
+      if (fits) numbers *= size;
+    }
+    if (fits) continue;
+    throw ConfigError(fmt::format(
+        "{}: sizes: expected a model that fits a computer, got {} layers and a weight of {}. "
+        "Compare them with the checkpoint's own config.json.",
+        reader.where(), layers, fmt::join(shape, " x ")));
+  }
 }
 
 }  // namespace peft
