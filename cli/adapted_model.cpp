@@ -108,6 +108,13 @@ void AdaptedModel::put_adapter(const PeftConfig& config) {
   see_prompt();
 }
 
+void AdaptedModel::take_adapter_out() {
+  if (!peft_) return;
+  prompted_.reset();
+  peft_->unload();
+  peft_.reset();
+}
+
 // Commands that know nothing of adapters read the model with its prompt.
 void AdaptedModel::see_prompt() {
   if (!peft_ || !peft_->tuner().is_prompt_learning()) return;

@@ -63,6 +63,8 @@ class AdaptedModel {
   void put_adapter(const LoraConfig& config) { put_adapter(PeftConfig(config)); }
   /// The same for an adapter of any method.
   void put_adapter(const PeftConfig& config);
+  /// Takes the adapter out again; the base is as it was.
+  void take_adapter_out();
   /// Puts the adapter of `options` on the base, to be trained on.
   void go_on_with_adapter();
 

@@ -30,13 +30,13 @@ Json changed(Json config, const Json& changes) {
   return config;
 }
 
-void warn_of(const LoadReport& report, const formats::Checkpoint& checkpoint) {
+void warn_of(const LoadReport& report, const formats::Checkpoint& checkpoint, bool with_head) {
   const auto place = checkpoint.path().string();
   if (!report.unexpected.empty()) {
     warn(fmt::format("{}: {} tensors have no place in the model and are ignored: {}.", place,
                      report.unexpected.size(), join_names(report.unexpected)));
   }
-  if (!report.initialised.empty()) {
+  if (with_head && !report.initialised.empty()) {
     warn(
         fmt::format("{}: {} tensors of the head are not in the checkpoint and begin with random "
                     "numbers: {}. Train them before use.",
@@ -76,7 +76,7 @@ PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoin
   source.read = [checkpoint](const std::string& name, at::ScalarType wanted) {
     return checkpoint->load(name, wanted);
   };
-  warn_of(load_weights(*model, source), *checkpoint);
+  warn_of(load_weights(*model, source), *checkpoint, options.warn_of_new_head);
   model->eval();
   if (!options.device_map.empty()) {
     dispatch_model(model, options.device_map,

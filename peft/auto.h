@@ -26,6 +26,8 @@ struct AutoOptions {
   /// Keys of config.json with other values, as Python's from_pretrained takes them:
   /// {"num_labels": 6}, {"problem_type": "regression"}.
   Json config = Json::object();
+  /// Whether to warn of a head that begins with random numbers.
+  bool warn_of_new_head = true;
 };
 
 /// Builds the model that a checkpoint describes, for a task, and gives it its weights, in eval

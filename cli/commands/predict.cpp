@@ -3,14 +3,12 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "cli/commands.h"
 #include "cli/headed_base.h"
 #include "peft/auto_peft_model.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
-#include "peft/train/collate.h"
 
 namespace peft::cli {
 
@@ -145,7 +143,9 @@ std::vector<train::TaskRow> rows_of(const PredictOptions& options, const TaskKin
     throw UsageError("expected either --input or --text.");
   }
   if (!options.input.empty()) {
-    return train::read_task_rows(options.input, kind.rows, options.columns.columns, false);
+    auto rows = train::read_task_rows(options.input, kind.rows, options.columns.columns, false);
+    for (train::TaskRow& row : rows) row.label = nullptr;  // it is not looked at
+    return rows;
   }
   const auto& columns = options.columns.columns;
   Json row;
@@ -176,8 +176,15 @@ LabelSet labels_of(const std::filesystem::path& adapter, const TaskKind& kind) {
                       kind.task_type + ".");
 }
 
+/// Throws: UsageError for a task whose model has no head.
+TaskKind headed_kind(const std::string& task_type) {
+  const TaskKind kind = task_kind(task_type);
+  if (kind.model != ModelTask::kBody) return kind;
+  throw UsageError("--task_type: " + task_type + " has no labels to predict: run peft embed.");
+}
+
 TaskKind kind_of(const PredictOptions& options, const std::filesystem::path& adapter) {
-  if (!options.task_type.empty()) return task_kind(options.task_type);
+  if (!options.task_type.empty()) return headed_kind(options.task_type);
   const PeftConfig config = read_adapter_config(adapter);
   const auto* type = config.shared().task_type;
   if (type == nullptr || !*type) {
@@ -185,13 +192,13 @@ TaskKind kind_of(const PredictOptions& options, const std::filesystem::path& ada
         "--task_type: the adapter does not tell its task: expected SEQ_CLS, "
         "TOKEN_CLS or QUESTION_ANS.");
   }
-  return task_kind(**type);
+  return headed_kind(**type);
 }
 
 int predict(const PredictOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
   if (options.model.adapter.empty()) throw UsageError("--adapter is missing: a folder.");
-  if (!options.task_type.empty()) task_kind(options.task_type);
+  if (!options.task_type.empty()) headed_kind(options.task_type);
   const auto adapter = local_adapter(options.model.adapter);
   const TaskKind kind = kind_of(options, adapter);
   const auto rows = rows_of(options, kind);
@@ -202,22 +209,10 @@ int predict(const PredictOptions& options, Console& console) {
   for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(options.batch_size)) {
     const size_t end = std::min(rows.size(), begin + static_cast<size_t>(options.batch_size));
     std::vector<TaskEncoding> encodings;
-    std::vector<train::Example> examples;
     for (size_t i = begin; i < end; ++i) {
       encodings.push_back(base.encode(rows[i], options.max_length));
-      examples.push_back(encodings.back().example);
-      examples.back().row_target.clear();
     }
-    std::vector<size_t> all(examples.size());
-    std::iota(all.begin(), all.end(), size_t{0});
-    const train::Batch batch = train::collate(examples, all, base.text().pad_id());
-    at::Tensor scores = scores_of(base.model(), {.input_ids = batch.input_ids,
-                                                 .attention_mask = batch.attention_mask,
-                                                 .token_type_ids = batch.token_type_ids});
-    scores = scores.to(at::kCPU, at::kFloat);
-    if (scores.dim() == 3 && scores.size(1) > batch.input_ids.size(1)) {
-      scores = scores.narrow(1, scores.size(1) - batch.input_ids.size(1), batch.input_ids.size(1));
-    }
+    const at::Tensor scores = base.scores(encodings);
     for (size_t i = begin; i < end; ++i) {
       const Prediction prediction =
           prediction_of(scores[static_cast<int64_t>(i - begin)], rows[i], encodings[i - begin],
