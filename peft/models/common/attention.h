@@ -6,7 +6,7 @@ namespace peft {
 
 /// Which keys a query may see.
 struct AttentionMask {
-  at::Tensor additive = {};  // [B or 1, 1, T, S], 0 or -inf; undefined: no mask
+  at::Tensor additive = {};  // [B or 1, 1, T or 1, S], 0 or -inf; undefined: none
   bool causal = false;       // with `additive` undefined: key s is seen by query t where s <= t
 };
 
@@ -22,6 +22,12 @@ struct AttentionMaskInput {
 /// Source: transformers/masking_utils.py, create_causal_mask, create_sliding_window_causal_mask.
 /// Throws: ConfigError where the mask's shape does not fit.
 AttentionMask make_attention_mask(const AttentionMaskInput& input);
+
+/// Every query sees every key that is no padding; of the input only sizes and `padding` count. The
+/// mask is [B, 1, 1, S].
+/// Source: transformers/masking_utils.py, create_bidirectional_mask.
+/// Throws: ConfigError where the mask's shape does not fit.
+AttentionMask make_bidirectional_mask(const AttentionMaskInput& input);
 
 struct AttentionOptions {
   double scale = 1.0;

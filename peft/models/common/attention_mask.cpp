@@ -37,20 +37,37 @@ at::Tensor visible_keys(const AttentionMaskInput& in, int64_t keys, const at::Te
   return visible;
 }
 
+void check_padding(const AttentionMaskInput& in, bool fits) {
+  if (fits) return;
+  throw ConfigError(fmt::format(
+      "attention_mask: wrong shape: expected [{}, {}] (rows, tokens of the cache and new ones), "
+      "got {}. Give it one number for each token.",
+      in.batch, in.past + in.queries, fmt::join(in.padding.sizes(), " x ")));
+}
+
+at::Tensor additive_mask(const at::Tensor& visible, at::TensorOptions options) {
+  auto additive = at::zeros(visible.sizes(), options);
+  return additive.masked_fill_(visible.logical_not(), -std::numeric_limits<double>::infinity());
+}
+
 }  // namespace
+
+AttentionMask make_bidirectional_mask(const AttentionMaskInput& in) {
+  at::NoGradGuard no_grad;
+  if (!in.padding.defined()) return {};
+  check_padding(in, in.padding.sizes().equals({in.batch, in.past + in.queries}));
+  const auto visible = in.padding.to(in.options.device()).ne(0);
+  if (visible.all().item<bool>()) return {};
+  return {.additive = additive_mask(visible.unsqueeze(1).unsqueeze(1), in.options)};
+}
 
 AttentionMask make_attention_mask(const AttentionMaskInput& given) {
   at::NoGradGuard no_grad;
   auto in = given;
   const auto keys = in.past + in.queries;
   if (in.padding.defined()) {
-    if (in.padding.dim() != 2 || in.padding.size(0) != in.batch || in.padding.size(1) < keys) {
-      throw ConfigError(
-          fmt::format("attention_mask: wrong shape: expected [{}, {}] (rows, tokens of the cache "
-                      "and new ones), "
-                      "got {}. Give it one number for each token.",
-                      in.batch, keys, fmt::join(in.padding.sizes(), " x ")));
-    }
+    check_padding(
+        in, in.padding.dim() == 2 && in.padding.size(0) == in.batch && in.padding.size(1) >= keys);
     if (in.padding.narrow(1, 0, keys).ne(0).all().item<bool>()) in.padding.reset();
   }
   at::Tensor sequences;
@@ -63,9 +80,7 @@ AttentionMask make_attention_mask(const AttentionMaskInput& given) {
     if (in.past == 0) return {.causal = true};
   }
   const auto visible = visible_keys(in, keys, sequences);
-  auto additive = at::zeros(visible.sizes(), in.options);
-  additive.masked_fill_(visible.logical_not(), -std::numeric_limits<double>::infinity());
-  return {.additive = additive};
+  return {.additive = additive_mask(visible, in.options)};
 }
 
 }  // namespace peft

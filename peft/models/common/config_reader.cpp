@@ -49,6 +49,15 @@ int64_t ConfigReader::size(const std::string& key, std::optional<int64_t> fallba
   return size;
 }
 
+std::optional<int64_t> ConfigReader::token_id(const std::string& key,
+                                              std::optional<int64_t> fallback) const {
+  if (!json_.contains(key)) return fallback;
+  if (!has(key)) return std::nullopt;
+  const auto& value = json_.at(key);
+  if (value.is_number_integer() && value >= 0 && value <= kLargestSize) return value.get<int64_t>();
+  refuse(key, "the number of a token, from 0 to 2147483647");
+}
+
 double ConfigReader::number(const std::string& key, std::optional<double> fallback) const {
   if (!has(key) && fallback) return *fallback;
   if (!has(key) || !json_.at(key).is_number()) refuse(key, "a number");

@@ -19,6 +19,10 @@ class ConfigReader {
 
   /// An integer from 1 to 2^31 - 1: a size or a count.  Throws: ConfigError.
   int64_t size(const std::string& key, std::optional<int64_t> fallback = std::nullopt) const;
+  /// The number of a token, from 0 to 2^31 - 1; a null gives none, an absent key the default.
+  /// Throws: ConfigError.
+  std::optional<int64_t> token_id(const std::string& key,
+                                  std::optional<int64_t> fallback = std::nullopt) const;
   /// Throws: ConfigError where the value is not a finite number.
   double number(const std::string& key, std::optional<double> fallback = std::nullopt) const;
   /// Throws: ConfigError where the value is not true or false.

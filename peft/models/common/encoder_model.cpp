@@ -3,6 +3,21 @@
 #include <ATen/ATen.h>
 
 namespace peft {
+namespace {
+
+bool is_of_pooler(const std::string& parameter) {
+  return parameter.starts_with("pooler.") || parameter.find(".pooler.") != std::string::npos;
+}
+
+}  // namespace
+
+bool EncoderModelImpl::may_lack(const std::string& parameter) const {
+  return is_of_pooler(parameter);
+}
+
+bool TaskModelImpl::may_lack(const std::string& parameter) const {
+  return is_of_pooler(parameter) || !parameter.starts_with(base_model_prefix() + ".");
+}
 
 EncoderInput EncoderInput::to(at::Device device) const {
   const auto there = [&](const at::Tensor& tensor) {

@@ -28,6 +28,9 @@ class EncoderModelImpl : public PretrainedModelImpl {
  public:
   /// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
   virtual EncoderOutput forward(const EncoderInput& input) = 0;
+
+  /// The pooler is trained with a head, and models without one have none.
+  bool may_lack(const std::string& parameter) const override;
 };
 using EncoderModel = std::shared_ptr<EncoderModelImpl>;
 
@@ -42,6 +45,9 @@ class TaskModelImpl : public PretrainedModelImpl {
   /// -> [B, L] for sequences, [B, T, L] for tokens, [B, T, 2] for question answering.
   /// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
   virtual at::Tensor forward(const EncoderInput& input) = 0;
+
+  /// The head and the pooler below it.
+  bool may_lack(const std::string& parameter) const override;
 };
 using TaskModel = std::shared_ptr<TaskModelImpl>;
 

@@ -6,7 +6,6 @@
 
 #include "peft/base/error.h"
 #include "peft/models/common/linear_cross_entropy.h"
-#include "peft/models/common/static_cache.h"
 
 namespace peft {
 namespace {
@@ -39,10 +38,6 @@ LanguageModelInput LanguageModelInput::to(at::Device device) const {
           .attention_mask = there(attention_mask),
           .position_ids = there(position_ids),
           .cache = cache};
-}
-
-std::unique_ptr<KeyValueCache> LanguageModelImpl::new_static_cache(int64_t max_length) const {
-  return std::make_unique<StaticCache>(shape().layers, max_length);
 }
 
 std::function<void()> LanguageModelImpl::replicate_layers(const LayerRanges&) {

@@ -36,21 +36,10 @@ class LanguageModelImpl : public PretrainedModelImpl {
   /// Scores of the next token.  hidden [..., hidden] -> [..., V] in the model's dtype.
   virtual at::Tensor head(const at::Tensor& hidden) = 0;
 
-  /// The weight of the head, [V, hidden]; tagged where an adapter or replacement is on it.
-  virtual at::Tensor head_weight() const = 0;
-
-  /// The name of the head's module, whether the model has one of its own or not.
-  virtual std::string head_name() const { return "lm_head"; }
-
-  /// Gives a head that was the embedding a module of its own, as in a model that was made
-  /// with tie_word_embeddings = false; config() says so from then on.  weight [V, hidden]
-  virtual void untie_head(const at::Tensor& weight) = 0;
-
+  std::string head_name() const override { return "lm_head"; }
+  at::Tensor head_weight() const override = 0;
+  void untie_head(const at::Tensor& weight) override = 0;
   std::unique_ptr<KeyValueCache> new_cache() const override = 0;
-
-  /// An empty cache for at most `max_length` tokens, whose memory is taken once.
-  /// Throws: ConfigError where that is not positive.
-  virtual std::unique_ptr<KeyValueCache> new_static_cache(int64_t max_length) const;
 
   /// Makes the model of the layers that the ranges name, one after the other; a layer may come
   /// several times, with weights in one memory. config(), shape() and new_cache() follow.

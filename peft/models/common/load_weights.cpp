@@ -14,7 +14,7 @@ namespace peft {
 namespace {
 
 constexpr size_t kNamesShown = 10;
-constexpr std::string_view kBasePrefix = "model.";
+constexpr double kInitializerRange = 0.02;  // where the config names none
 
 struct Placed {
   at::Tensor parameter;
@@ -30,12 +30,32 @@ std::string listed(const std::vector<std::string>& names) {
 
 using Entries = std::unordered_map<std::string, const WeightSource::Entry*>;
 
-const WeightSource::Entry* find(const Entries& entries, const std::string& name) {
-  auto found = entries.find(name);
-  if (found == entries.end() && name.starts_with(kBasePrefix)) {
-    found = entries.find(name.substr(kBasePrefix.size()));
+// The keys under which a checkpoint may have a parameter, the likeliest first.
+std::vector<std::string> keys_of(const std::string& parameter, const std::string& base) {
+  std::vector<std::string> keys{parameter};
+  if (!base.empty()) {
+    const auto prefix = base + ".";
+    keys.push_back(parameter.starts_with(prefix) ? parameter.substr(prefix.size())
+                                                 : prefix + parameter);
   }
-  return found == entries.end() ? nullptr : found->second;
+  constexpr std::pair<std::string_view, std::string_view> kOldNames[] = {
+      {"LayerNorm.weight", "gamma"}, {"LayerNorm.bias", "beta"}};
+  for (const auto& [name, old] : kOldNames) {
+    if (!parameter.ends_with(name)) continue;
+    const auto last = name.size() - name.find('.') - 1;
+    for (size_t i = 0, count = keys.size(); i < count; ++i) {
+      keys.push_back(keys[i].substr(0, keys[i].size() - last) + std::string(old));
+    }
+  }
+  return keys;
+}
+
+const WeightSource::Entry* find(const Entries& entries, const std::string& parameter,
+                                const std::string& base) {
+  for (const auto& key : keys_of(parameter, base)) {
+    if (const auto found = entries.find(key); found != entries.end()) return found->second;
+  }
+  return nullptr;
 }
 
 void check_shape(const std::string& name, const at::Tensor& parameter,
@@ -47,40 +67,64 @@ void check_shape(const std::string& name, const at::Tensor& parameter,
       name, fmt::join(parameter.sizes(), ", "), fmt::join(entry.shape, ", ")));
 }
 
-std::vector<Placed> place(torch::nn::Module& model, const WeightSource& source,
-                          LoadReport& report) {
+struct Plan {
+  std::vector<Placed> placed;
+  std::vector<at::Tensor> fresh;  // of the head, not in the checkpoint
+};
+
+Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadReport& report) {
   Entries entries;
   for (const auto& entry : source.entries) entries.emplace(entry.name, &entry);
-  std::vector<Placed> placed;
+  Plan plan;
   std::vector<std::string> missing;
   std::unordered_map<const WeightSource::Entry*, bool> used;
-  for (const auto& item : model.named_parameters()) {
-    const auto* entry = find(entries, item.key());
-    if (entry == nullptr) {
-      missing.push_back(item.key());
-      continue;
-    }
-    check_shape(item.key(), item.value(), *entry);
-    placed.push_back({item.value(), entry});
+  const auto take = [&](const std::string& name, const at::Tensor& tensor) {
+    const auto* entry = find(entries, name, model.base_model_prefix());
+    if (entry == nullptr) return false;
+    check_shape(name, tensor, *entry);
+    plan.placed.push_back({tensor, entry});
     used[entry] = true;
+    return true;
+  };
+  for (const auto& item : model.named_parameters()) {
+    if (take(item.key(), item.value())) continue;
+    if (model.may_lack(item.key())) {
+      plan.fresh.push_back(item.value());
+      report.initialised.push_back(item.key());
+    } else {
+      missing.push_back(item.key());
+    }
   }
   if (!missing.empty()) {
     throw MismatchError(fmt::format(
         "checkpoint: keys are missing: expected {} parameters, got none for {}: {}. Check that "
         "config.json belongs to these weights.",
-        placed.size() + missing.size(), missing.size(), listed(missing)));
+        plan.placed.size() + missing.size(), missing.size(), listed(missing)));
   }
+  for (const auto& item : model.named_buffers()) take(item.key(), item.value());
   for (const auto& entry : source.entries) {
     if (!used.contains(&entry)) report.unexpected.push_back(entry.name);
   }
-  return placed;
+  return plan;
+}
+
+// Source: PreTrainedModel._init_weights in transformers/modeling_utils.py.
+void initialise(const at::Tensor& parameter, const Json& config) {
+  at::NoGradGuard no_grad;
+  if (parameter.dim() < 2) {
+    parameter.zero_();
+    return;
+  }
+  const auto range = config.find("initializer_range");
+  parameter.normal_(
+      0.0, range != config.end() && range->is_number() ? range->get<double>() : kInitializerRange);
 }
 
 }  // namespace
 
-LoadReport load_weights(torch::nn::Module& model, const WeightSource& source) {
+LoadReport load_weights(PretrainedModelImpl& model, const WeightSource& source) {
   LoadReport report;
-  const auto placed = place(model, source, report);
+  const auto [placed, fresh] = make_plan(model, source, report);
   std::vector<at::Tensor> values(placed.size());
   at::parallel_for(0, static_cast<int64_t>(placed.size()), 1, [&](int64_t begin, int64_t end) {
     at::NoGradGuard no_grad;
@@ -95,6 +139,7 @@ LoadReport load_weights(torch::nn::Module& model, const WeightSource& source) {
     auto parameter = placed[i].parameter;
     parameter.set_data(values[i]);
   }
+  for (const auto& parameter : fresh) initialise(parameter, model.config());
   return report;
 }
 

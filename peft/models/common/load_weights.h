@@ -1,10 +1,10 @@
 #pragma once
 
-#include <torch/nn/module.h>
-
 #include <functional>
 #include <string>
 #include <vector>
+
+#include "peft/models/common/pretrained_model.h"
 
 namespace peft {
 
@@ -22,16 +22,20 @@ struct WeightSource {
 
 /// What loading found.
 struct LoadReport {
-  std::vector<std::string> unexpected;  // in the checkpoint, without a place in the model
+  std::vector<std::string> unexpected;   // in the checkpoint, without a place in the model
+  std::vector<std::string> initialised;  // of the head, not in the checkpoint: random numbers
 };
 
 /// Puts a checkpoint's weights into a model whose parameter names are its keys. All names and
 /// shapes are checked before the first tensor is read. The tensors are adopted, not copied: where
 /// the source shares a file, a later write in place (a merge) has to copy the tensor first.
 ///
-/// Call it before adapters are put on the model. A model that was saved without its head's prefix
-/// ("layers.0..." in place of "model.layers.0...") is understood.
+/// Call it before adapters are put on the model. A checkpoint of the body alone is understood,
+/// whose keys lack the body's prefix ("layers.0..." in place of "model.layers.0..."), and one with
+/// a head where the model is the body; so are the old names of a layer norm, gamma and beta. A head
+/// that the checkpoint lacks begins with random numbers of libtorch's generator, as in
+/// transformers.
 /// Throws: MismatchError that names up to ten missing keys or the wrong shape.
-LoadReport load_weights(torch::nn::Module& model, const WeightSource& source);
+LoadReport load_weights(PretrainedModelImpl& model, const WeightSource& source);
 
 }  // namespace peft

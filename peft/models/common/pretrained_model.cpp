@@ -1,25 +1,44 @@
 #include "peft/models/common/pretrained_model.h"
 
 #include "peft/base/error.h"
+#include "peft/models/common/static_cache.h"
 
 namespace peft {
 
 std::string_view task_name(ModelTask task) {
   switch (task) {
-    case ModelTask::kBody: return "the body without a head";
-    case ModelTask::kCausalLM: return "causal language modelling";
-    case ModelTask::kSeq2SeqLM: return "sequence-to-sequence language modelling";
-    case ModelTask::kSequenceClassification: return "sequence classification";
-    case ModelTask::kTokenClassification: return "token classification";
-    case ModelTask::kQuestionAnswering: return "question answering";
-    case ModelTask::kImageClassification: return "image classification";
+    case ModelTask::kBody:
+      return "the body without a head";
+    case ModelTask::kCausalLM:
+      return "causal language modelling";
+    case ModelTask::kSeq2SeqLM:
+      return "sequence-to-sequence language modelling";
+    case ModelTask::kSequenceClassification:
+      return "sequence classification";
+    case ModelTask::kTokenClassification:
+      return "token classification";
+    case ModelTask::kQuestionAnswering:
+      return "question answering";
+    case ModelTask::kImageClassification:
+      return "image classification";
   }
   return "";
+}
+
+bool PretrainedModelImpl::may_lack(const std::string&) const { return false; }
+
+void PretrainedModelImpl::untie_head(const at::Tensor&) {
+  throw UnsupportedError("untie_head: expected a model with a head that scores tokens, got " +
+                         name() + ", which has none.");
 }
 
 std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_cache() const {
   throw UnsupportedError("key/value cache: expected a model with one, got " + name() +
                          ", which has none. Prefixes, which are kept in a cache, do not fit it.");
+}
+
+std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_static_cache(int64_t max_length) const {
+  return std::make_unique<StaticCache>(shape().layers, max_length);
 }
 
 }  // namespace peft

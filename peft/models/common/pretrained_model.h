@@ -46,14 +46,34 @@ class PretrainedModelImpl : public torch::nn::Module {
   /// of their keys.
   virtual std::string base_model_prefix() const { return {}; }
 
+  /// Whether a checkpoint may lack a parameter, which then begins with random numbers: the head's,
+  /// where the checkpoint is a body's alone.
+  virtual bool may_lack(const std::string& parameter) const;
+
   /// Token ids to vectors, adapters included; positions and token types are not added.
   ///   ids [B, T] -> [B, T, hidden]
   /// Throws: UnsupportedError where the model reads no tokens.
   virtual at::Tensor embed(const at::Tensor& ids) = 0;
 
+  /// The name of the module that scores tokens, whether the model has one of its own or not; empty:
+  /// it scores none.
+  virtual std::string head_name() const { return {}; }
+
+  /// The weight of that head, [V, hidden]; tagged where an adapter or replacement is on it.
+  virtual at::Tensor head_weight() const { return {}; }
+
+  /// Gives a head that was the embedding a module of its own, as in a model that was made with
+  /// tie_word_embeddings = false; config() says so from then on.  weight [V, hidden]
+  /// Throws: UnsupportedError where the model has no such head.
+  virtual void untie_head(const at::Tensor& weight);
+
   /// An empty growing cache of the right number of layers.
   /// Throws: UnsupportedError where the model takes none.
   virtual std::unique_ptr<KeyValueCache> new_cache() const;
+
+  /// An empty cache for at most `max_length` tokens, whose memory is taken once.
+  /// Throws: ConfigError where that is not positive.
+  virtual std::unique_ptr<KeyValueCache> new_static_cache(int64_t max_length) const;
 
   /// Recompute each block in backward instead of keeping its activations.
   virtual void set_gradient_checkpointing(bool on) = 0;

@@ -63,4 +63,8 @@ at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tens
   return WideProduct::apply(x, weight, optional(bias));
 }
 
+at::Tensor project(const at::Tensor& x, const torch::nn::Linear& layer) {
+  return project(x, layer->weight, layer->bias);
+}
+
 }  // namespace peft

@@ -8,14 +8,6 @@
 #include "peft/models/llama/model.h"
 
 namespace peft::llama {
-namespace {
-
-// Not the layer's own forward: the weight may carry an adapter, which sees this call.
-at::Tensor project(const at::Tensor& x, const torch::nn::Linear& layer) {
-  return peft::project(x, layer->weight, layer->bias);
-}
-
-}  // namespace
 
 AttentionImpl::AttentionImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options)
     : q_proj(nullptr),
