@@ -86,7 +86,7 @@ function(peft_test name)
                              PEFT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   target_link_libraries(${target} PRIVATE peft_warnings peft_fmt nlohmann_json::nlohmann_json
     PkgConfig::oniguruma PkgConfig::utf8proc GTest::gtest GTest::gmock GTest::gtest_main
-    PkgConfig::libcurl PkgConfig::libcrypto Threads::Threads ${T_LIBRARIES})
+    PkgConfig::libcurl PkgConfig::libcrypto csv::csv Threads::Threads ${T_LIBRARIES})
   if(T_TORCH)
     peft_use_torch(${target} WHOLE)
     peft_unite(${target} 4)

@@ -20,6 +20,30 @@ std::optional<at::Device> wanted_device(const AutoOptions& options) {
   return options.device.is_cpu() ? std::nullopt : std::optional(options.device);
 }
 
+// A number of labels gives them new names, as in transformers.
+Json changed(Json config, const Json& changes) {
+  if (changes.contains("num_labels")) {
+    config.erase("id2label");
+    config.erase("label2id");
+  }
+  config.update(changes);
+  return config;
+}
+
+void warn_of(const LoadReport& report, const formats::Checkpoint& checkpoint) {
+  const auto place = checkpoint.path().string();
+  if (!report.unexpected.empty()) {
+    warn(fmt::format("{}: {} tensors have no place in the model and are ignored: {}.", place,
+                     report.unexpected.size(), join_names(report.unexpected)));
+  }
+  if (!report.initialised.empty()) {
+    warn(
+        fmt::format("{}: {} tensors of the head are not in the checkpoint and begin with random "
+                    "numbers: {}. Train them before use.",
+                    place, report.initialised.size(), join_names(report.initialised)));
+  }
+}
+
 }  // namespace
 
 at::ScalarType default_dtype(const formats::Checkpoint& checkpoint, at::Device device) {
@@ -27,39 +51,37 @@ at::ScalarType default_dtype(const formats::Checkpoint& checkpoint, at::Device d
   return !device.is_cpu() || multiplies_bfloat16_fast() ? at::kBFloat16 : at::kFloat;
 }
 
-OffloadIndex offload_index(const formats::Checkpoint& checkpoint) {
+OffloadIndex offload_index(const formats::Checkpoint& checkpoint,
+                           const std::string& base_model_prefix) {
   OffloadIndex index;
   for (const formats::TensorInfo& tensor : checkpoint.tensors()) {
     if (tensor.file.extension() != ".safetensors") continue;
     index[tensor.name] = {tensor.file, tensor.name};
     // Files of a model's body alone leave its prefix out.
-    index.try_emplace("model." + tensor.name, OffloadEntry{tensor.file, tensor.name});
+    index.try_emplace(base_model_prefix + "." + tensor.name,
+                      OffloadEntry{tensor.file, tensor.name});
   }
   return index;
 }
 
-LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& checkpoint,
-                                  const AutoOptions& options) {
+PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoint, ModelTask task,
+                           const AutoOptions& options) {
   const at::ScalarType dtype = options.dtype.value_or(default_dtype(*checkpoint, options.device));
-  LanguageModel model = make_language_model(
-      checkpoint->config(), {.dtype = dtype, .device = checked_device(options.device, "device")});
+  const PretrainedModel model =
+      make_model(changed(checkpoint->config(), options.config), task,
+                 {.dtype = dtype, .device = checked_device(options.device, "device")});
   WeightSource source;
   for (const auto& tensor : checkpoint->tensors())
     source.entries.push_back({tensor.name, tensor.shape});
   source.read = [checkpoint](const std::string& name, at::ScalarType wanted) {
     return checkpoint->load(name, wanted);
   };
-  const LoadReport report = load_weights(*model, source);
-  if (!report.unexpected.empty()) {
-    warn(fmt::format("{}: {} tensors have no place in the model and are ignored: {}.",
-                     checkpoint->path().string(), report.unexpected.size(),
-                     join_names(report.unexpected)));
-  }
+  warn_of(load_weights(*model, source), *checkpoint);
   model->eval();
   if (!options.device_map.empty()) {
     dispatch_model(model, options.device_map,
                    {.offload_dir = options.offload_folder,
-                    .offload_index = offload_index(*checkpoint),
+                    .offload_index = offload_index(*checkpoint, model->base_model_prefix()),
                     .execution_device = wanted_device(options)});
   }
   model->set_name_or_path(checkpoint->path().string());

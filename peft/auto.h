@@ -8,6 +8,7 @@
 
 #include "peft/chat_tokenizer.h"
 #include "peft/formats/checkpoint.h"
+#include "peft/models/common/encoder_model.h"
 #include "peft/models/common/language_model.h"
 #include "peft/offload.h"
 
@@ -22,20 +23,40 @@ struct AutoOptions {
   /// from the checkpoint's own files where these are safetensors, else written to offload_folder.
   DeviceMap device_map = {};
   std::filesystem::path offload_folder = {};
+  /// Keys of config.json with other values, as Python's from_pretrained takes them:
+  /// {"num_labels": 6}, {"problem_type": "regression"}.
+  Json config = Json::object();
 };
 
-/// Builds the model that a checkpoint describes and gives it its weights, in eval mode.
-/// Throws: UnsupportedError (unknown model_type), MismatchError, FormatError; what dispatch_model
-/// throws.
-LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& checkpoint,
-                                  const AutoOptions& options = {});
+/// Builds the model that a checkpoint describes, for a task, and gives it its weights, in eval
+/// mode. A head that the checkpoint lacks begins with random numbers, with a warning. Throws:
+/// UnsupportedError (unknown model_type, or no model for the task), ConfigError, MismatchError,
+/// FormatError; what dispatch_model throws.
+PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoint, ModelTask task,
+                           const AutoOptions& options = {});
+
+/// The same with the type of the model: see make_model. `Model` is LanguageModelImpl,
+/// TaskModelImpl, EncoderModelImpl, ...
+template <typename Model>
+std::shared_ptr<Model> load_model_as(const std::shared_ptr<formats::Checkpoint>& checkpoint,
+                                     ModelTask task, const AutoOptions& options = {}) {
+  return std::dynamic_pointer_cast<Model>(load_model(checkpoint, task, options));
+}
+
+/// The same for a language model.
+inline LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoint>& checkpoint,
+                                         const AutoOptions& options = {}) {
+  return load_model_as<LanguageModelImpl>(checkpoint, ModelTask::kCausalLM, options);
+}
 
 /// The type in which a checkpoint is computed with unless the caller says otherwise: the file's;
 /// for quantised files bfloat16 where the device multiplies it, else float32.
 at::ScalarType default_dtype(const formats::Checkpoint& checkpoint, at::Device device = at::kCPU);
 
-/// The weights that a checkpoint keeps in safetensors files, by their names in the model.
-OffloadIndex offload_index(const formats::Checkpoint& checkpoint);
+/// The weights that a checkpoint keeps in safetensors files, by their names in a model whose body
+/// is called `base_model_prefix`.
+OffloadIndex offload_index(const formats::Checkpoint& checkpoint,
+                           const std::string& base_model_prefix = "model");
 
 /// A checkpoint with everything that is in it.
 struct OpenedModel {

@@ -1,5 +1,6 @@
 #include "peft/auto_peft_model.h"
 
+#include "peft/adapter_folder.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/text.h"
@@ -24,7 +25,7 @@ FromPretrainedOptions options_in_place(const AutoPeftOptions& options) {
 }
 
 // A tokenizer that came with the adapter may have tokens that the base has no embeddings for.
-void check_vocabulary(const fs::path& folder, const LanguageModelImpl& model) {
+void check_vocabulary(const fs::path& folder, const PretrainedModelImpl& model) {
   std::error_code error;
   if (!fs::exists(folder / "tokenizer_config.json", error) ||
       !fs::exists(folder / "tokenizer.json", error)) {
@@ -40,19 +41,41 @@ void check_vocabulary(const fs::path& folder, const LanguageModelImpl& model) {
                          "with resized embeddings and load the adapter on it.");
 }
 
-LanguageModel open_base(const PeftConfig& config, const fs::path& folder,
-                        const AutoPeftOptions& options) {
+PretrainedModel open_base(const PeftConfig& config, const fs::path& folder, ModelTask task,
+                          const AutoPeftOptions& options) {
   const auto* named = config.shared().base_model_name_or_path;
   if (named == nullptr || !*named || (*named)->empty()) {
     throw ConfigError((folder / "adapter_config.json").string() +
                       ": base_model_name_or_path: expected the base model, got null. Open the base "
-                      "yourself and call PeftModelForCausalLM::from_pretrained.");
+                      "yourself and call from_pretrained of the class of its task.");
   }
-  const std::shared_ptr<formats::Checkpoint> checkpoint =
-      formats::Checkpoint::open(hub::model_folder(**named));
-  LanguageModel model = load_language_model(checkpoint, options.base);
+  AutoOptions base = options.base;
+  const bool classifies =
+      task == ModelTask::kSequenceClassification || task == ModelTask::kTokenClassification;
+  if (classifies && !base.config.contains("num_labels")) {
+    if (const auto labels = saved_num_labels(folder)) base.config["num_labels"] = *labels;
+  }
+  PretrainedModel model =
+      load_model(formats::Checkpoint::open(hub::model_folder(**named)), task, base);
   check_vocabulary(folder, *model);
   return model;
+}
+
+// An adapter of another task would be put on a model that it was not trained on.
+template <typename Adapted, typename Model>
+Adapted open_adapted(const fs::path& name_or_folder, std::string_view task_type, ModelTask task,
+                     const AutoPeftOptions& options) {
+  const fs::path folder = adapter_place(name_or_folder, options.adapter.source);
+  const PeftConfig config = config_of(folder, options);
+  const auto* type = config.shared().task_type;
+  if (type != nullptr && *type && **type != task_type) {
+    throw ConfigError((folder / "adapter_config.json").string() + ": task_type: expected " +
+                      std::string(task_type) + ", got " + quote(**type) +
+                      ". Make sure that you are loading the correct model for your task type.");
+  }
+  return Adapted::from_pretrained(
+      std::dynamic_pointer_cast<Model>(open_base(config, folder, task, options)), folder,
+      options_in_place(options));
 }
 
 // Names such as LlamaForCausalLM, and the classes of this library.
@@ -67,16 +90,43 @@ bool is_language_model(const Json& mapping) {
 
 PeftModelForCausalLM AutoPeftModelForCausalLM::from_pretrained(const fs::path& name_or_folder,
                                                                const AutoPeftOptions& options) {
-  const fs::path folder = adapter_place(name_or_folder, options.adapter.source);
-  const PeftConfig config = config_of(folder, options);
-  const auto* task = config.shared().task_type;
-  if (task != nullptr && *task && **task != "CAUSAL_LM") {
-    throw ConfigError((folder / "adapter_config.json").string() +
-                      ": task_type: expected CAUSAL_LM, got " + quote(**task) +
-                      ". Make sure that you are loading the correct model for your task type.");
+  return open_adapted<PeftModelForCausalLM, LanguageModelImpl>(name_or_folder, "CAUSAL_LM",
+                                                               ModelTask::kCausalLM, options);
+}
+
+PeftModelForSequenceClassification AutoPeftModelForSequenceClassification::from_pretrained(
+    const fs::path& name_or_folder, const AutoPeftOptions& options) {
+  return open_adapted<PeftModelForSequenceClassification, TaskModelImpl>(
+      name_or_folder, "SEQ_CLS", ModelTask::kSequenceClassification, options);
+}
+
+PeftModelForTokenClassification AutoPeftModelForTokenClassification::from_pretrained(
+    const fs::path& name_or_folder, const AutoPeftOptions& options) {
+  return open_adapted<PeftModelForTokenClassification, TaskModelImpl>(
+      name_or_folder, "TOKEN_CLS", ModelTask::kTokenClassification, options);
+}
+
+PeftModelForQuestionAnswering AutoPeftModelForQuestionAnswering::from_pretrained(
+    const fs::path& name_or_folder, const AutoPeftOptions& options) {
+  return open_adapted<PeftModelForQuestionAnswering, TaskModelImpl>(
+      name_or_folder, "QUESTION_ANS", ModelTask::kQuestionAnswering, options);
+}
+
+PeftModelForFeatureExtraction AutoPeftModelForFeatureExtraction::from_pretrained(
+    const fs::path& name_or_folder, const AutoPeftOptions& options) {
+  return open_adapted<PeftModelForFeatureExtraction, EncoderModelImpl>(
+      name_or_folder, "FEATURE_EXTRACTION", ModelTask::kBody, options);
+}
+
+std::optional<int64_t> saved_num_labels(const fs::path& folder) {
+  std::optional<int64_t> labels;
+  for (const auto& [name, tensor] : read_adapter_weights(folder)) {
+    const bool scores = name.ends_with("classifier.weight") ||
+                        name.ends_with("classifier.out_proj.weight") ||
+                        name.ends_with("score.weight");
+    if (scores && !name.ends_with("pre_classifier.weight")) labels = tensor.size(0);
   }
-  return PeftModelForCausalLM::from_pretrained(open_base(config, folder, options), folder,
-                                               options_in_place(options));
+  return labels;
 }
 
 PeftModelFor<LanguageModel> AutoPeftModel::from_pretrained(const fs::path& name_or_folder,
@@ -100,8 +150,9 @@ PeftModelFor<LanguageModel> AutoPeftModel::from_pretrained(const fs::path& name_
                            dump_json(*fields.auto_mapping, {.indent = std::nullopt}) +
                            ". Build that model and call PeftModel::from_pretrained.");
   }
-  return PeftModel::from_pretrained(open_base(config, folder, options), folder,
-                                    options_in_place(options));
+  return PeftModel::from_pretrained(std::dynamic_pointer_cast<LanguageModelImpl>(
+                                        open_base(config, folder, ModelTask::kCausalLM, options)),
+                                    folder, options_in_place(options));
 }
 
 }  // namespace peft

@@ -43,7 +43,7 @@ StateDict read_prompt_tensors(const std::string& path) {
   return formats::read_torch_file(path);
 }
 
-PromptFacts prompt_facts(LanguageModelImpl& model) {
+PromptFacts prompt_facts(PretrainedModelImpl& model) {
   const ModelShape shape = model.shape();
   return {.layers = shape.layers,
           .heads = shape.heads,
@@ -64,7 +64,7 @@ PromptFacts prompt_facts(LanguageModelImpl& model) {
 
 ModelFacts prepare_base_model(const ModelTree& tree) {
   ModelFacts facts;
-  auto* model = dynamic_cast<LanguageModelImpl*>(tree.native_root().get());
+  auto* model = dynamic_cast<PretrainedModelImpl*>(tree.native_root().get());
   if (model == nullptr) return facts;
   const Json& config = model->config();
   facts.is_pretrained = true;
@@ -76,20 +76,22 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   }
   facts.input_embedding = first_embedding(tree);
   facts.output_head = model->head_name();
-  facts.replicate_layers = [model](const LayerRanges& ranges) {
-    return model->replicate_layers(ranges);
-  };
   facts.prompts = prompt_facts(*model);
-  const auto children = model->named_children();
-  if (!children.contains(facts.output_head)) {
-    model->register_module(facts.output_head, std::make_shared<TiedHead>(model->head_weight()));
-    facts.tied_head = true;
+  if (auto* decoder = dynamic_cast<LanguageModelImpl*>(model)) {
+    facts.replicate_layers = [decoder](const LayerRanges& ranges) {
+      return decoder->replicate_layers(ranges);
+    };
   }
+  if (facts.output_head.empty() || model->named_children().contains(facts.output_head)) {
+    return facts;
+  }
+  model->register_module(facts.output_head, std::make_shared<TiedHead>(model->head_weight()));
+  facts.tied_head = true;
   return facts;
 }
 
 void release_base_model(const ModelTree& tree) {
-  auto* model = dynamic_cast<LanguageModelImpl*>(tree.native_root().get());
+  auto* model = dynamic_cast<PretrainedModelImpl*>(tree.native_root().get());
   if (model == nullptr) return;
   const auto children = model->named_children();
   const auto* child = children.find(model->head_name());

@@ -76,7 +76,7 @@ at::Tensor find_buffer(const ModelTree& tree, const std::string& name) {
 }
 
 Json base_model_config(const ModelTree& tree) {
-  const auto* model = dynamic_cast<const LanguageModelImpl*>(tree.native_root().get());
+  const auto* model = dynamic_cast<const PretrainedModelImpl*>(tree.native_root().get());
   return model == nullptr ? Json::object() : model->config();
 }
 

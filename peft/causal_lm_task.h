@@ -1,39 +1,22 @@
 #pragma once
 
-#include <optional>
 #include <string>
 
-#include "peft/optimizers.h"
+#include "peft/adapter_task.h"
 #include "peft/peft_model_for_causal_lm.h"
-#include "peft/train/task.h"
 
 namespace peft {
 
 /// Trains an adapter of a language model: binds a PeftModelForCausalLM to train::Trainer.
-class CausalLMTask final : public train::TrainTask {
+class CausalLMTask final : public AdapterTask {
  public:
   /// `adapter` is the one that is saved and loaded; it has to be active and trainable.
   explicit CausalLMTask(PeftModelForCausalLM model, std::string adapter = "default");
 
-  /// Trains with the rates of LoRA+: those of its groups over `loraplus.lr`, which has to be the
-  /// trainer's learning_rate. The trainer's weight decay applies as usual, but not to biases and
-  /// norms.
-  void use_loraplus(const LoraPlusOptions& loraplus) { loraplus_ = loraplus; }
-
   at::Tensor loss_sum(const train::Batch& batch) override;
-  std::vector<train::TrainParameter> parameters() override;
-  void set_training(bool on) override;
-  void save_adapter(const std::filesystem::path& folder) override;
-  void load_adapter(const std::filesystem::path& folder) override;
-  /// The whole encoder of a prompt: an adapter's files hold what it makes.
-  void save_rest(const std::filesystem::path& folder) override;
-  void save_tensors(const std::filesystem::path& file, const train::NamedTensors& tensors) override;
-  train::NamedTensors load_tensors(const std::filesystem::path& file) override;
 
  private:
   PeftModelForCausalLM model_;
-  std::string adapter_;
-  std::optional<LoraPlusOptions> loraplus_;
 };
 
 }  // namespace peft

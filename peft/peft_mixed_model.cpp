@@ -21,11 +21,11 @@ PeftModelOptions in_type_of_base(PeftModelOptions options) {
 }  // namespace
 
 PeftMixedModel::PeftMixedModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options)
-    : PeftModel(std::move(tree), std::move(config), in_type_of_base(options), true) {}
+    : PeftModel(std::move(tree), std::move(config), in_type_of_base(options), {.is_mixed = true}) {}
 
 PeftMixedModel::PeftMixedModel(ModelTree tree, const std::filesystem::path& folder,
                                const FromPretrainedOptions& options)
-    : PeftModel(std::move(tree), folder, options, true) {
+    : PeftModel(std::move(tree), folder, options, {.is_mixed = true}) {
   set_adapter(active_adapters());
 }
 

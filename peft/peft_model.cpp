@@ -96,7 +96,7 @@ void check_choice(const Tuner& tuner, const std::vector<std::string>& adapters) 
 void name_base_model(const ModelTree& tree, PeftConfig& config) {
   std::optional<std::string>* named = config.shared().base_model_name_or_path;
   if (named == nullptr) return;
-  const auto* model = dynamic_cast<const LanguageModelImpl*>(tree.native_root().get());
+  const auto* model = dynamic_cast<const PretrainedModelImpl*>(tree.native_root().get());
   std::optional<std::string> name;
   if (model != nullptr && !model->name_or_path().empty()) name = model->name_or_path();
   if (*named && *named != name) {
@@ -156,22 +156,36 @@ CallScope::~CallScope() {
   if (restore_optimize_) torch::jit::setGraphExecutorOptimize(true);
 }
 
-void PeftModel::start(ModelTree tree, std::string_view peft_type, bool is_mixed) {
+void PeftModel::start(ModelTree tree, std::string_view peft_type) {
   peft_type_ = std::string(peft_type);
   const Method& method = find_method(peft_type);
   ModelFacts facts = prepare_base_model(tree);
-  tuner_ = is_mixed ? std::make_shared<Tuner>(std::move(tree), std::move(facts), mixable_methods())
-                    : std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
+  tuner_ = kind_.is_mixed
+               ? std::make_shared<Tuner>(std::move(tree), std::move(facts), mixable_methods())
+               : std::make_shared<Tuner>(std::move(tree), std::move(facts), method);
+}
+
+void PeftModel::add_heads(PeftConfig& config) const {
+  auto* saved = config.shared().modules_to_save;
+  if (saved == nullptr || kind_.heads.empty()) return;
+  if (!*saved) *saved = std::vector<std::string>{};
+  for (const std::string& head : kind_.heads) {
+    if (std::find((*saved)->begin(), (*saved)->end(), head) == (*saved)->end()) {
+      (*saved)->push_back(head);
+    }
+  }
 }
 
 PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options,
-                     bool is_mixed) {
+                     PeftModelKind kind)
+    : kind_(std::move(kind)) {
   if (carries_adapters(tree)) {
     warn(
         "You are trying to modify a model with PEFT for a second time. If you want to reload the "
         "model with a different config, make sure to call `unload()` before.");
   }
-  start(std::move(tree), config.peft_type(), is_mixed);
+  start(std::move(tree), config.peft_type());
+  add_heads(config);
   settle_revision(config, options.revision);
   warn_of_bad_name(options.adapter_name, find_method(config.peft_type()));
   try {
@@ -186,10 +200,12 @@ PeftModel::PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& 
 }
 
 PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder,
-                     const FromPretrainedOptions& options, bool is_mixed) {
+                     const FromPretrainedOptions& options, PeftModelKind kind)
+    : kind_(std::move(kind)) {
   const std::filesystem::path folder = adapter_place(name_or_folder, options.source);
   PeftConfig config =
       options.config ? *options.config : read_adapter_config(folder, options.source);
+  add_heads(config);
   set_run(config, options.is_trainable, options.ephemeral_gpu_offload);
   const StateDict tensors = read_adapter_weights(folder, options.source);
   if (carries_adapters(tree)) {
@@ -197,7 +213,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
         "Already found adapters in the model. This will lead to having multiple adapters in the "
         "model. Make sure to know what you are doing!");
   }
-  start(std::move(tree), config.peft_type(), is_mixed);
+  start(std::move(tree), config.peft_type());
   try {
     tuner_->inject(options.adapter_name, std::move(config),
                    {.autocast_adapter_dtype = options.autocast_adapter_dtype,
@@ -218,6 +234,7 @@ PeftModel::PeftModel(ModelTree tree, const std::filesystem::path& name_or_folder
 void PeftModel::add_adapter(const std::string& adapter, PeftConfig config,
                             bool autocast_adapter_dtype, bool low_cpu_mem_usage) {
   warn_of_bad_name(adapter, method_for(*tuner_, config));
+  add_heads(config);
   tuner_->inject(
       adapter, std::move(config),
       {.autocast_adapter_dtype = autocast_adapter_dtype, .low_cpu_mem_usage = low_cpu_mem_usage});
@@ -233,6 +250,7 @@ LoadResult PeftModel::load_adapter(const std::filesystem::path& name_or_folder,
   const StateDict tensors = read_adapter_weights(folder, options.source);
   if (is_new) {
     const Method& method = method_for(*tuner_, *config);
+    add_heads(*config);
     set_run(*config, options.is_trainable, options.ephemeral_gpu_offload);
     warn_of_bad_name(adapter, method);
     if (method.warn_of_loaded) {

@@ -123,6 +123,12 @@ class CallScope {
   bool restore_optimize_ = false;
 };
 
+/// What a class that builds on PeftModel makes of it.
+struct PeftModelKind {
+  bool is_mixed = false;  // adapters of all methods that mix may join, else of this one's alone
+  std::vector<std::string> heads = {};  // trained and saved in full beside each adapter
+};
+
 /// A base model with named adapters: what all task classes share. The base is adapted in place:
 /// whoever holds it sees the adapters too. Copies share one model.
 ///
@@ -260,21 +266,22 @@ class PeftModel {
   const std::shared_ptr<Tuner>& shared_tuner() const { return tuner_; }
 
  protected:
-  /// `is_mixed`: adapters of all methods that mix may join, else those of this one's alone.
   PeftModel(ModelTree tree, PeftConfig config, const PeftModelOptions& options,
-            bool is_mixed = false);
+            PeftModelKind kind = {});
   /// From a folder; `model` must not be adapted yet.
   PeftModel(ModelTree tree, const std::filesystem::path& folder,
-            const FromPretrainedOptions& options, bool is_mixed = false);
+            const FromPretrainedOptions& options, PeftModelKind kind = {});
 
   void unload_adapters(bool merge, bool safe_merge, const std::vector<std::string>& adapters,
                        const LayerProgress& progress);
 
  private:
-  void start(ModelTree tree, std::string_view peft_type, bool is_mixed);
+  void start(ModelTree tree, std::string_view peft_type);
+  void add_heads(PeftConfig& config) const;
 
   std::shared_ptr<Tuner> tuner_;
   std::string peft_type_;
+  PeftModelKind kind_;
 };
 
 namespace detail {

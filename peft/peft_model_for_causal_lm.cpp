@@ -3,25 +3,16 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <optional>
 
 #include "peft/base/error.h"
 #include "peft/base/warnings.h"
 #include "peft/methods/lora/config.h"
 #include "peft/prompted_language_model.h"
+#include "peft/task_call.h"
 #include "peft/tensor/call_tokens.h"
 
 namespace peft {
 namespace {
-
-void check_rows(const std::vector<std::string>& adapter_names, int64_t rows) {
-  if (static_cast<int64_t>(adapter_names.size()) == rows) return;
-  throw MismatchError(
-      "adapter_names: length of `adapter_names` should be the same as the number of inputs: "
-      "expected " +
-      std::to_string(rows) + ", got " + std::to_string(adapter_names.size()) +
-      ". Give one name a row.");
-}
 
 // Without tokens nothing is found in them: such adapters rest.
 void warn_of_resting_alora(const Tuner& tuner, const std::vector<std::string>& adapter_names) {
@@ -36,30 +27,6 @@ void warn_of_resting_alora(const Tuner& tuner, const std::vector<std::string>& a
   warn(
       "Cannot calculate aLoRA offsets when only inputs_embeds are provided. Disabling aLoRA for "
       "this forward pass.");
-}
-
-// In Python the positions that a caller gives go the same way.
-void warn_of_positions(const Tuner& tuner, const LanguageModelInput& input) {
-  if (!input.position_ids.defined() || tuner.active_prompt() == nullptr) return;
-  if (tuner.method().prompt_is_cache) return;
-  warn("Position ids are not supported for parameter efficient tuning. Ignoring position ids.");
-}
-
-void refuse_rows_of_prompts(const Tuner& tuner, const std::vector<std::string>& adapter_names) {
-  if (adapter_names.empty() || !tuner.is_prompt_learning()) return;
-  throw UnsupportedError(
-      "adapter_names: prompts are not mixed in one batch: expected none for a prompt learning "
-      "method, got " +
-      std::to_string(adapter_names.size()) + ". Run the rows of each adapter on their own.");
-}
-
-// Keys and values of prompts would be learned through activations that are thrown away.
-void refuse_recomputing(const Tuner& tuner, const LanguageModelImpl& model) {
-  if (tuner.active_prompt() == nullptr || !tuner.method().prompt_is_cache) return;
-  if (!model.is_gradient_checkpointing() || !model.is_training()) return;
-  throw ConfigError(std::string(tuner.method().name) +
-                    " does not work with gradient checkpointing: expected a model without it, got "
-                    "one with it. Call set_gradient_checkpointing(false).");
 }
 
 // What tokens are is shifted by the largest type of the context.
@@ -91,18 +58,10 @@ at::Tensor PeftModelForCausalLM::forward(const LanguageModelInput& input,
 
 at::Tensor PeftModelForCausalLM::forward(const LanguageModelInput& input,
                                          const CausalLMCall& call) {
-  const CallScope scope(tuner(), true);
-  refuse_rows_of_prompts(tuner(), call.adapter_names);
+  const TaskScope scope(shared_tuner(), call.adapter_names, rows_of(input));
   if (tuner().active_prompt() != nullptr) {
-    refuse_recomputing(tuner(), *model_);
-    warn_of_positions(tuner(), input);
+    warn_of_positions(tuner(), input.position_ids);
     return model_->forward(put_prompt(tuner(), input, call.task_ids).input());
-  }
-  std::optional<MixedBatch> mixed;
-  if (!call.adapter_names.empty()) {
-    check_rows(call.adapter_names,
-               (input.input_ids.defined() ? input.input_ids : input.inputs_embeds).size(0));
-    mixed.emplace(shared_tuner(), call.adapter_names);
   }
   if (!input.input_ids.defined()) warn_of_resting_alora(tuner(), call.adapter_names);
   const CallTokensScope tokens(input.input_ids);
@@ -142,15 +101,8 @@ at::Tensor PeftModelForCausalLM::weighed_sum(const LanguageModelInput& input,
 std::pair<at::Tensor, int64_t> PeftModelForCausalLM::sum_and_count(const LanguageModelInput& input,
                                                                    const at::Tensor& labels,
                                                                    const CausalLMCall& call) {
-  const CallScope scope(tuner(), true);
-  refuse_rows_of_prompts(tuner(), call.adapter_names);
-  refuse_recomputing(tuner(), *model_);
-  warn_of_positions(tuner(), input);
-  std::optional<MixedBatch> mixed;
-  if (!call.adapter_names.empty()) {
-    check_rows(call.adapter_names, labels.size(0));
-    mixed.emplace(shared_tuner(), call.adapter_names);
-  }
+  const TaskScope scope(shared_tuner(), call.adapter_names, labels.size(0));
+  warn_of_positions(tuner(), input.position_ids);
   const CallTokensScope tokens(input.input_ids);
   const Weighed weighed = labels_with_prompt(labels, call);
   const PreparedInputs prepared = put_prompt(tuner(), input, call.task_ids);
@@ -188,7 +140,7 @@ PreparedInputs PeftModelForCausalLM::prepare_inputs_for_generation(
   if (input.position_ids.defined() && tokens.defined()) {
     input.position_ids = input.position_ids.slice(1, -tokens.size(1));
   }
-  warn_of_positions(tuner(), input);
+  warn_of_positions(tuner(), input.position_ids);
   return put_prompt(tuner(), input, task_ids);
 }
 
@@ -201,19 +153,16 @@ std::vector<Continuation> PeftModelForCausalLM::generate(
 std::vector<Continuation> PeftModelForCausalLM::generate(
     const std::vector<std::vector<int64_t>>& prompts, const GenerateOptions& options,
     const CausalLMCall& call) {
-  const CallScope scope(tuner(), true);
-  refuse_rows_of_prompts(tuner(), call.adapter_names);
+  TaskScope scope(shared_tuner(), call.adapter_names, static_cast<int64_t>(prompts.size()));
   if (tuner().active_prompt() != nullptr) {
     PromptedLanguageModelImpl prompted(shared_tuner(), call.task_ids);
     return peft::generate(prompted, prompts, options);
   }
-  if (call.adapter_names.empty()) return peft::generate(*model_, prompts, options);
-  check_rows(call.adapter_names, static_cast<int64_t>(prompts.size()));
-  MixedBatch mixed(shared_tuner(), call.adapter_names);
+  if (scope.mixed() == nullptr) return peft::generate(*model_, prompts, options);
   std::vector<int64_t> batch;
   GenerateOptions with_rows = options;
   with_rows.on_rows = [&](const std::vector<int64_t>& rows) {
-    if (rows != batch) mixed.keep_rows(rows);
+    if (rows != batch) scope.mixed()->keep_rows(rows);
     batch = rows;
     if (options.on_rows) options.on_rows(rows);
   };

@@ -37,7 +37,7 @@ void fill(KeyValueCache& cache, const at::Tensor& prompt, const SharedFields& fi
 }
 
 void fill(KeyValueCache& cache, const Tuner& tuner, int64_t batch, const at::Tensor& task_ids) {
-  LanguageModelImpl& model = language_model_of(tuner);
+  PretrainedModelImpl& model = pretrained_model_of(tuner);
   const at::Tensor like = model.embed(at::zeros({1, 1}, at::kLong));
   const at::Tensor prompt = active_encoder(tuner).forward(task_ids);
   fill(cache, prompt.to(like.device(), like.scalar_type()), active_fields(tuner), batch);
@@ -54,20 +54,37 @@ at::Tensor with_prompt_seen(const at::Tensor& mask, int64_t tokens) {
 
 void put_into_cache(const Tuner& tuner, PreparedInputs& prepared, int64_t batch) {
   if (prepared.cache && prepared.cache->length() > 0) return;
-  if (!prepared.cache) prepared.cache = language_model_of(tuner).new_cache();
+  if (!prepared.cache) prepared.cache = pretrained_model_of(tuner).new_cache();
   fill(*prepared.cache, tuner, batch, prepared.task_ids);
 }
 
-void put_before_embeddings(const Tuner& tuner, PreparedInputs& prepared, int64_t batch) {
+// Embeddings of the prompt and of the tokens.  -> [B, N + T, D]
+at::Tensor embeddings_with_prompt(const Tuner& tuner, const at::Tensor& ids,
+                                  const at::Tensor& embeddings, const at::Tensor& task_ids) {
+  const at::Tensor tokens =
+      embeddings.defined() ? embeddings : pretrained_model_of(tuner).embed(ids);
+  const auto prompt = std::get<at::Tensor>(get_prompt(tuner, tokens.size(0), task_ids));
+  return at::cat({prompt.to(tokens.device(), tokens.scalar_type()), tokens}, 1);
+}
+
+void put_before_embeddings(const Tuner& tuner, PreparedInputs& prepared) {
   if (prepared.cache && prepared.cache->length() > 0) return;
-  at::Tensor tokens = prepared.inputs_embeds;
-  if (!tokens.defined()) tokens = language_model_of(tuner).embed(prepared.input_ids);
-  const auto prompt = std::get<at::Tensor>(get_prompt(tuner, batch, prepared.task_ids));
-  prepared.inputs_embeds = at::cat({prompt.to(tokens.device(), tokens.scalar_type()), tokens}, 1);
+  prepared.inputs_embeds =
+      embeddings_with_prompt(tuner, prepared.input_ids, prepared.inputs_embeds, prepared.task_ids);
   prepared.input_ids.reset();
 }
 
 }  // namespace
+
+PretrainedModelImpl& pretrained_model_of(const Tuner& tuner) {
+  if (auto* model = dynamic_cast<PretrainedModelImpl*>(tuner.tree().native_root().get())) {
+    return *model;
+  }
+  throw UnsupportedError(
+      "prompt learning: expected a peft::PretrainedModel, got a module of type " +
+      tuner.tree().class_name() +
+      ", which has no embed(). Let it implement peft::LanguageModelImpl.");
+}
 
 LanguageModelImpl& language_model_of(const Tuner& tuner) {
   if (auto* model = dynamic_cast<LanguageModelImpl*>(tuner.tree().native_root().get())) {
@@ -94,7 +111,7 @@ Prompt get_prompt(const Tuner& tuner, int64_t batch_size, const at::Tensor& task
                       std::to_string(batch_size) + ".");
   }
   if (tuner.method().prompt_is_cache) {
-    LanguageModelImpl& model = language_model_of(tuner);
+    PretrainedModelImpl& model = pretrained_model_of(tuner);
     std::shared_ptr<KeyValueCache> cache =
         max_cache_len ? model.new_static_cache(*max_cache_len) : model.new_cache();
     fill(*cache, tuner, batch_size, task_ids);
@@ -126,8 +143,33 @@ PreparedInputs put_prompt(const Tuner& tuner, const LanguageModelInput& input,
     put_into_cache(tuner, prepared, given.size(0));
   } else {
     prepared.position_ids.reset();
-    put_before_embeddings(tuner, prepared, given.size(0));
+    put_before_embeddings(tuner, prepared);
   }
+  return prepared;
+}
+
+PreparedEncoderInputs put_prompt(const Tuner& tuner, const EncoderInput& input,
+                                 const at::Tensor& task_ids) {
+  PreparedEncoderInputs prepared{.input = input};
+  const int64_t tokens = active_virtual_tokens(tuner);
+  const at::Tensor& given = input.input_ids.defined() ? input.input_ids : input.inputs_embeds;
+  if (tokens == 0 || !given.defined()) return prepared;
+  EncoderInput& next = prepared.input;
+  next.attention_mask = with_prompt_seen(input.attention_mask, tokens);
+  if (tuner.method().prompt_is_cache) {
+    if (input.position_ids.defined()) next.position_ids = input.position_ids + tokens;
+    prepared.cache = pretrained_model_of(tuner).new_cache();
+    fill(*prepared.cache, tuner, given.size(0), task_ids);
+    next.cache = prepared.cache.get();
+    return prepared;
+  }
+  next.position_ids.reset();
+  if (const at::Tensor& types = input.token_type_ids; types.defined()) {
+    next.token_type_ids = at::cat({at::zeros({types.size(0), tokens}, types.options()), types}, 1);
+  }
+  next.inputs_embeds =
+      embeddings_with_prompt(tuner, input.input_ids, input.inputs_embeds, task_ids);
+  next.input_ids.reset();
   return prepared;
 }
 

@@ -7,6 +7,7 @@
 #include <variant>
 
 #include "peft/adapter/tuner.h"
+#include "peft/models/common/encoder_model.h"
 #include "peft/models/common/language_model.h"
 
 namespace peft {
@@ -46,10 +47,24 @@ struct PreparedInputs {
 PreparedInputs put_prompt(const Tuner& tuner, const LanguageModelInput& input,
                           const at::Tensor& task_ids = {});
 
+/// What a call of a model that reads whole sequences becomes with a prompt before its tokens.
+struct PreparedEncoderInputs {
+  EncoderInput input = {};                    // its cache is the one below
+  std::shared_ptr<KeyValueCache> cache = {};  // holds the prompt's keys and values; null: none
+};
+
+/// The same for a model that reads whole sequences. The prompt's tokens are of type 0.
+/// Throws: what get_prompt throws.
+PreparedEncoderInputs put_prompt(const Tuner& tuner, const EncoderInput& input,
+                                 const at::Tensor& task_ids = {});
+
 /// The number of virtual tokens of the active adapter; 0: it has none, or prompts are off.
 int64_t active_virtual_tokens(const Tuner& tuner);
 
-/// The language model of a tuner's tree.  Throws: UnsupportedError where it is none.
+/// The base model of a tuner's tree.  Throws: UnsupportedError where prompts do not fit it.
+PretrainedModelImpl& pretrained_model_of(const Tuner& tuner);
+
+/// The same for a language model.  Throws: UnsupportedError where it is none.
 LanguageModelImpl& language_model_of(const Tuner& tuner);
 
 }  // namespace peft

@@ -5,7 +5,7 @@
 BUILD=build/release
 MODEL=.deps/models/SmolLM2-135M-Instruct.Q4_1.gguf
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config ccache python3 python3-pip nlohmann-json3-dev
-  libcurl4-openssl-dev libfmt-dev libonig-dev libssl-dev libutf8proc-dev libyaml-cpp-dev"
+  libcsv-dev libcurl4-openssl-dev libfmt-dev libonig-dev libssl-dev libutf8proc-dev libyaml-cpp-dev"
 TEST_PACKAGES="libgtest-dev libgmock-dev clang libclang-rt-dev clang-format git"
 ORACLE_PACKAGES="python3-venv binutils"
 

@@ -247,7 +247,13 @@ void AdapterSlots::set_requires_grad(const std::string& adapter, bool requires_g
   }
 }
 
+// The parameters of many adapters lie all over memory: the processor is asked for all of them
+// before the first is looked at, so that it fetches them side by side.
 void AdapterSlots::let_learn(const std::vector<std::string>& adapters) {
+  for (const Entry& entry : entries_) __builtin_prefetch(entry.tensor.unsafeGetTensorImpl());
+  for (const Entry& entry : entries_) {
+    __builtin_prefetch(entry.tensor.unsafeGetTensorImpl()->autograd_meta());
+  }
   for (const Entry& entry : entries_) {
     entry.set_requires_grad(std::find(adapters.begin(), adapters.end(), entry.adapter) !=
                             adapters.end());

@@ -4,32 +4,66 @@
 
 namespace peft::train {
 
+namespace {
+
+using Rows = std::vector<const Example*>;
+
+// One list of every row as [B, longest], `filler` behind the shorter ones.
+at::Tensor padded(const Rows& rows, std::vector<int64_t> Example::*list, int64_t filler) {
+  size_t width = 0;
+  for (const Example* row : rows) width = std::max(width, (row->*list).size());
+  auto tensor =
+      at::full({static_cast<int64_t>(rows.size()), static_cast<int64_t>(width)}, filler, at::kLong);
+  auto* const values = tensor.mutable_data_ptr<int64_t>();
+  for (size_t i = 0; i < rows.size(); ++i) {
+    std::copy((rows[i]->*list).begin(), (rows[i]->*list).end(), values + i * width);
+  }
+  return tensor;
+}
+
+// Undefined where all rows are as long as the longest.
+at::Tensor mask_of(const Rows& rows, int64_t width) {
+  const auto full = [&](const Example* row) {
+    return static_cast<int64_t>(row->input_ids.size()) == width;
+  };
+  if (std::all_of(rows.begin(), rows.end(), full)) return {};
+  auto mask = at::zeros({static_cast<int64_t>(rows.size()), width}, at::kLong);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    mask[static_cast<int64_t>(i)]
+        .narrow(0, 0, static_cast<int64_t>(rows[i]->input_ids.size()))
+        .fill_(1);
+  }
+  return mask;
+}
+
+at::Tensor targets_of(const Rows& rows) {
+  std::vector<double> values;
+  for (const Example* row : rows) {
+    values.insert(values.end(), row->row_target.begin(), row->row_target.end());
+  }
+  return at::tensor(values, at::kDouble).view({static_cast<int64_t>(rows.size()), -1});
+}
+
+}  // namespace
+
 Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& rows,
               int64_t pad_id) {
   Batch batch{.rows = static_cast<int64_t>(rows.size())};
-  size_t width = 0, shortest = SIZE_MAX;
+  Rows chosen;
   for (const size_t row : rows) {
-    const size_t length = examples[row].input_ids.size();
-    width = std::max(width, length);
-    shortest = std::min(shortest, length);
+    chosen.push_back(&examples[row]);
+    batch.tokens += static_cast<int64_t>(examples[row].input_ids.size());
+    batch.counted += examples[row].counted();
   }
-  const std::vector<int64_t> shape = {batch.rows, static_cast<int64_t>(width)};
-  batch.input_ids = at::full(shape, pad_id, at::kLong);
-  batch.labels = at::full(shape, kIgnoreLabel, at::kLong);
-  if (shortest < width) batch.attention_mask = at::zeros(shape, at::kLong);
-
-  auto* const ids = batch.input_ids.mutable_data_ptr<int64_t>();
-  auto* const labels = batch.labels.mutable_data_ptr<int64_t>();
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const Example& example = examples[rows[i]];
-    const size_t length = example.input_ids.size();
-    std::copy_n(example.input_ids.begin(), length, ids + i * width);
-    std::copy_n(example.labels.begin(), length, labels + i * width);
-    if (batch.attention_mask.defined()) {
-      std::fill_n(batch.attention_mask.mutable_data_ptr<int64_t>() + i * width, length, int64_t{1});
-    }
-    batch.tokens += static_cast<int64_t>(length);
-    batch.counted += example.counted();
+  batch.input_ids = padded(chosen, &Example::input_ids, pad_id);
+  batch.attention_mask = mask_of(chosen, batch.input_ids.size(1));
+  if (!chosen.front()->row_target.empty()) {
+    batch.row_targets = targets_of(chosen);
+  } else {
+    batch.labels = padded(chosen, &Example::labels, kIgnoreLabel);
+  }
+  if (!chosen.front()->token_type_ids.empty()) {
+    batch.token_type_ids = padded(chosen, &Example::token_type_ids, 0);
   }
   return batch;
 }

@@ -5,7 +5,7 @@
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/text.h"
-#include "peft/train/jsonl.h"
+#include "peft/train/csv.h"
 
 namespace peft::train {
 
@@ -121,7 +121,7 @@ DataRow parse_row(const Json& object, const std::string& where, const DataRowOpt
 
 std::vector<DataRow> read_rows(const std::filesystem::path& file, const DataRowOptions& options) {
   std::vector<DataRow> rows;
-  for_each_json_row(file, [&](Json object, const std::string& where) {
+  for_each_row(file, [&](Json object, const std::string& where) {
     rows.push_back(parse_row(object, where, options));
   });
   if (rows.empty()) {
@@ -135,18 +135,24 @@ DataFiles find_data(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) {
     if (std::filesystem::exists(path)) return {.train = path};
     throw NotFoundError(fmt::format(
-        "{}: no such data set: expected a JSONL file, or a folder that holds train.jsonl. "
+        "{}: no such data set: expected a JSONL or CSV file, or a folder that holds train.jsonl. "
         "Check --dataset_name.",
         path.string()));
   }
-  DataFiles files{.train = path / "train.jsonl"};
-  if (!std::filesystem::exists(files.train)) {
+  const auto file = [&](const std::string& part) -> std::optional<std::filesystem::path> {
+    for (const char* format : {".jsonl", ".csv"}) {
+      if (std::filesystem::exists(path / (part + format))) return path / (part + format);
+    }
+    return std::nullopt;
+  };
+  const auto train = file("train");
+  if (!train) {
     throw NotFoundError(fmt::format(
-        "{}: no training set: expected a file train.jsonl in this folder. Name the file itself.",
+        "{}: no training set: expected a file train.jsonl or train.csv in this folder. Name the "
+        "file itself.",
         path.string()));
   }
-  if (std::filesystem::exists(path / "valid.jsonl")) files.valid = path / "valid.jsonl";
-  return files;
+  return {.train = *train, .valid = file("valid")};
 }
 
 }  // namespace peft::train

@@ -34,7 +34,7 @@ struct DataRowOptions {
 /// Throws: FormatError that begins with `where`.
 DataRow parse_row(const Json& object, const std::string& where, const DataRowOptions& options = {});
 
-/// Reads all rows of a JSONL file.
+/// Reads all rows of a JSONL or CSV file; of a CSV file the values are texts.
 /// Throws: NotFoundError, IoError; FormatError naming file and line; FormatError where there is no
 /// row.
 std::vector<DataRow> read_rows(const std::filesystem::path& file,
@@ -46,7 +46,8 @@ struct DataFiles {
   std::optional<std::filesystem::path> valid = {};
 };
 
-/// A JSONL file is the training set itself; a folder holds `train.jsonl` and perhaps `valid.jsonl`.
+/// A file is the training set itself; a folder holds `train.jsonl` (or `train.csv`) and perhaps
+/// `valid.jsonl`.
 /// Throws: NotFoundError.
 DataFiles find_data(const std::filesystem::path& path);
 

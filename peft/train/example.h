@@ -12,14 +12,22 @@ namespace peft::train {
 /// A label that is not counted in the loss. Source: torch.nn.CrossEntropyLoss(ignore_index=-100).
 inline constexpr int64_t kIgnoreLabel = -100;
 
-/// One row as tokens. `labels` is as long as `input_ids`; each label stands at the place of its own
-/// token (the model shifts).
+/// One row as tokens. What it teaches is a label for each token, the labels of a target text, or
+/// one target for the whole row.
 struct Example {
-  std::vector<int64_t> input_ids = {};
-  std::vector<int64_t> labels = {};
+  /// Who a label is predicted by: the token before its own, that stands in the same list (a
+  /// language model), or by whatever the model makes of it (a token's own class, a target text).
+  enum class Labels { kOfNextToken, kOfTheirOwn };
 
-  /// Labels that the loss counts: those that are not -100, without the first, which nothing
-  /// predicts.
+  std::vector<int64_t> input_ids = {};
+  std::vector<int64_t> labels = {};  // kIgnoreLabel: not counted
+  Labels kind = Labels::kOfNextToken;
+  std::vector<int64_t> token_type_ids = {};  // empty: the model gets none
+  /// Instead of labels: a class, numbers that are to be met, or the borders of an answer.
+  std::vector<double> row_target = {};
+
+  /// What the loss counts: 1 for a target of the row, else the labels that are not -100, without
+  /// the first of a language model, which nothing predicts.
   int64_t counted() const;
 };
 

@@ -14,23 +14,23 @@ namespace {
 
 constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
-void check_is_file(const std::filesystem::path& file) {
+}  // namespace
+
+void check_is_data_file(const std::filesystem::path& file, std::string_view format) {
   std::error_code error;
   const auto status = std::filesystem::status(file, error);
   if (!std::filesystem::exists(status)) {
-    throw NotFoundError(
-        fmt::format("{}: no such file: expected a JSONL file. Check the path.", file.string()));
+    throw NotFoundError(fmt::format("{}: no such file: expected a {} file. Check the path.",
+                                    file.string(), format));
   }
   if (std::filesystem::is_directory(status)) {
-    throw IoError(fmt::format("{}: is a folder: expected a JSONL file. Name a file inside it.",
-                              file.string()));
+    throw IoError(fmt::format("{}: is a folder: expected a {} file. Name a file inside it.",
+                              file.string(), format));
   }
 }
 
-}  // namespace
-
 void for_each_json_row(const std::filesystem::path& file, const JsonRowHandler& handle) {
-  check_is_file(file);
+  check_is_data_file(file, "JSONL");
   std::ifstream stream(file, std::ios::binary);
   if (!stream) {
     throw IoError(fmt::format("{}: cannot be opened. Check its permissions.", file.string()));

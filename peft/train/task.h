@@ -1,12 +1,17 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "peft/train/adamw.h"
 #include "peft/train/collate.h"
 
 namespace peft::train {
+
+/// Figures of an evaluation by name.
+using Metrics = std::vector<std::pair<std::string, double>>;
 
 /// What is trained, as the trainer sees it: the port that binds a model with an adapter to it. The
 /// trainer knows neither models nor file formats.
@@ -18,6 +23,12 @@ class TrainTask {
   /// on.
   ///   -> scalar float32
   virtual at::Tensor loss_sum(const Batch& batch) = 0;
+
+  /// An evaluation begins: loss_sum() is called for each of its batches, without gradients.
+  virtual void begin_evaluation() {}
+  /// What the batches since then were like besides their loss, by name ("accuracy"); logged as
+  /// "eval_accuracy".
+  virtual Metrics metrics() { return {}; }
 
   /// The parameters that learn, in a fixed order and under the names that checkpoints use.
   virtual std::vector<TrainParameter> parameters() = 0;

@@ -289,6 +289,7 @@ double Trainer::evaluate() {
       lengths, {.batch_size = options_.per_device_eval_batch_size, .shuffle = false}, 0);
   const bool was_training = training_;
   set_training(false);
+  task_.begin_evaluation();
   const at::NoGradGuard no_grad;
   double sum = 0;
   int64_t rows = 0;
@@ -320,10 +321,12 @@ void Trainer::log_evaluation() {
   const double seconds = std::max(seconds_now() - begin, 1e-9);
   const auto rows = static_cast<double>(data_.valid.size());
   const auto steps = std::ceil(rows / static_cast<double>(options_.per_device_eval_batch_size));
-  add_log({{"eval_loss", loss},
-           {"eval_runtime", rounded(seconds, 4)},
-           {"eval_samples_per_second", rounded(rows / seconds, 3)},
-           {"eval_steps_per_second", rounded(steps / seconds, 3)}});
+  Json entry = {{"eval_loss", loss},
+                {"eval_runtime", rounded(seconds, 4)},
+                {"eval_samples_per_second", rounded(rows / seconds, 3)},
+                {"eval_steps_per_second", rounded(steps / seconds, 3)}};
+  for (const auto& [name, value] : task_.metrics()) entry["eval_" + name] = value;
+  add_log(std::move(entry));
   if (options_.load_best_model_at_end && (!state_.best_metric || loss < *state_.best_metric)) {
     state_.best_metric = loss;
     state_.best_global_step = state_.global_step;
