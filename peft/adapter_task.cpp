@@ -91,7 +91,7 @@ void AdapterTask::load_adapter(const std::filesystem::path& folder) {
 }
 
 void AdapterTask::save_tensors(const std::filesystem::path& file,
-                                const train::NamedTensors& tensors) {
+                               const train::NamedTensors& tensors) {
   StateDict state;
   for (const auto& [name, tensor] : tensors) state.set(name, tensor);
   formats::write_safetensors(file, state);

@@ -61,8 +61,8 @@ Json LabelSet::model_config() const {
 int64_t LabelSet::number_of(const std::string& name, const std::string& where) const {
   const auto found = std::find(names.begin(), names.end(), name);
   if (found != names.end()) return found - names.begin();
-  throw ConfigError(fmt::format("{}: label: expected one of {}, got {}.", where, join_names(names),
-                                quote(name)));
+  throw ConfigError(
+      fmt::format("{}: label: expected one of {}, got {}.", where, join_names(names), quote(name)));
 }
 
 void LabelSet::save(const std::filesystem::path& folder) const {
@@ -75,8 +75,8 @@ LabelSet LabelSet::load(const std::filesystem::path& folder) {
   const auto file = folder / kLabelsFile;
   const Json labels = read_json_file(file);
   const auto refuse = [&](const std::string& got) {
-    throw FormatError(file.string() + ": id2label: expected the names of the labels 0, 1, ..., got " +
-                      got + ".");
+    throw FormatError(file.string() +
+                      ": id2label: expected the names of the labels 0, 1, ..., got " + got + ".");
   };
   if (!labels.is_object() || !labels.contains("id2label") || !labels["id2label"].is_object()) {
     refuse("none");

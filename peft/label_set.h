@@ -15,8 +15,8 @@ struct LabelSet {
   /// for classes of tokens.
   std::string problem_type = {};
 
-  /// The keys of config.json that a base model with such a head has: num_labels, id2label, label2id,
-  /// problem_type.
+  /// The keys of config.json that a base model with such a head has: num_labels, id2label,
+  /// label2id, problem_type.
   Json model_config() const;
 
   /// The number of a label.  Throws: ConfigError that begins with `where` and lists the names.

@@ -14,8 +14,9 @@ class PeftModelForFeatureExtraction : public PeftModelFor<EncoderModel> {
  public:
   using PeftModelFor<EncoderModel>::PeftModelFor;
 
-  static PeftModelForFeatureExtraction from_pretrained(EncoderModel model, const std::filesystem::path& folder,
-                                const FromPretrainedOptions& options = {}) {
+  static PeftModelForFeatureExtraction from_pretrained(EncoderModel model,
+                                                       const std::filesystem::path& folder,
+                                                       const FromPretrainedOptions& options = {}) {
     return PeftModelForFeatureExtraction(std::move(model), folder, options);
   }
 

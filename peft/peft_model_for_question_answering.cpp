@@ -6,8 +6,7 @@
 namespace peft {
 
 // Python's class takes token types and positions and passes neither on.
-at::Tensor PeftModelForQuestionAnswering::forward(const EncoderInput& given,
-                                                  const TaskCall& call) {
+at::Tensor PeftModelForQuestionAnswering::forward(const EncoderInput& given, const TaskCall& call) {
   const TaskScope scope(shared_tuner(), call.adapter_names, rows_of(given));
   EncoderInput input = given;
   if (input.token_type_ids.defined() || input.position_ids.defined()) {

@@ -16,8 +16,9 @@ class PeftModelForQuestionAnswering : public PeftModelFor<TaskModel, PeftModelWi
  public:
   using PeftModelFor<TaskModel, PeftModelWithSpanHead>::PeftModelFor;
 
-  static PeftModelForQuestionAnswering from_pretrained(TaskModel model, const std::filesystem::path& folder,
-                                const FromPretrainedOptions& options = {}) {
+  static PeftModelForQuestionAnswering from_pretrained(TaskModel model,
+                                                       const std::filesystem::path& folder,
+                                                       const FromPretrainedOptions& options = {}) {
     return PeftModelForQuestionAnswering(std::move(model), folder, options);
   }
 

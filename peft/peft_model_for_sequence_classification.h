@@ -14,8 +14,9 @@ class PeftModelForSequenceClassification : public PeftModelFor<TaskModel, PeftMo
  public:
   using PeftModelFor<TaskModel, PeftModelWithClassifier>::PeftModelFor;
 
-  static PeftModelForSequenceClassification from_pretrained(TaskModel model, const std::filesystem::path& folder,
-                                const FromPretrainedOptions& options = {}) {
+  static PeftModelForSequenceClassification from_pretrained(
+      TaskModel model, const std::filesystem::path& folder,
+      const FromPretrainedOptions& options = {}) {
     return PeftModelForSequenceClassification(std::move(model), folder, options);
   }
 

@@ -15,8 +15,7 @@ at::Tensor PeftModelForTokenClassification::forward(const EncoderInput& input,
 at::Tensor PeftModelForTokenClassification::loss(const EncoderInput& input,
                                                  const at::Tensor& labels, const TaskCall& call) {
   const at::Tensor logits = forward(input, call);
-  const int64_t prompt =
-      tuner().method().prompt_is_cache ? 0 : active_virtual_tokens(tuner());
+  const int64_t prompt = tuner().method().prompt_is_cache ? 0 : active_virtual_tokens(tuner());
   if (prompt == 0 || !labels.defined() || labels.dim() != 2) {
     return token_classification_loss(logits, labels);
   }

@@ -14,8 +14,9 @@ class PeftModelForTokenClassification : public PeftModelFor<TaskModel, PeftModel
  public:
   using PeftModelFor<TaskModel, PeftModelWithClassifier>::PeftModelFor;
 
-  static PeftModelForTokenClassification from_pretrained(TaskModel model, const std::filesystem::path& folder,
-                                const FromPretrainedOptions& options = {}) {
+  static PeftModelForTokenClassification from_pretrained(
+      TaskModel model, const std::filesystem::path& folder,
+      const FromPretrainedOptions& options = {}) {
     return PeftModelForTokenClassification(std::move(model), folder, options);
   }
 

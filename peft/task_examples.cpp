@@ -8,8 +8,8 @@
 namespace peft {
 namespace {
 
-using tokenizers::Encoding;
 using tokenizers::EncodeOptions;
+using tokenizers::Encoding;
 using train::RowTask;
 using train::TaskRow;
 
@@ -80,8 +80,8 @@ TaskEncoding encode_words(const TaskRow& row, const LabelSet& labels,
                           const tokenizers::Tokenizer& tokenizer, const EncodeOptions& options) {
   const auto [text, places] = joined(row.words);
   const Encoding encoding = tokenizer.encode(text, options);
-  TaskEncoding result{.example = {.input_ids = encoding.ids,
-                                  .kind = train::Example::Labels::kOfTheirOwn}};
+  TaskEncoding result{
+      .example = {.input_ids = encoding.ids, .kind = train::Example::Labels::kOfTheirOwn}};
   find_words(encoding, places, result);
   result.example.labels.assign(encoding.ids.size(), train::kIgnoreLabel);
   if (row.label.is_null()) return result;
@@ -103,8 +103,8 @@ size_t byte_of(const std::string& text, int64_t character, const std::string& wh
     } while (byte < text.size() && (static_cast<unsigned char>(text[byte]) & 0xC0) == 0x80);
   }
   if (byte < text.size()) return byte;
-  throw ConfigError(fmt::format("{}: answer_start: expected a place in the context, got {}.", where,
-                                character));
+  throw ConfigError(
+      fmt::format("{}: answer_start: expected a place in the context, got {}.", where, character));
 }
 
 void find_answer(const TaskRow& row, TaskEncoding& result) {
@@ -114,9 +114,9 @@ void find_answer(const TaskRow& row, TaskEncoding& result) {
   const size_t begin = byte_of(context, row.answer_start, row.where);
   const size_t end = begin + row.answer.size();
   if (context.compare(begin, row.answer.size(), row.answer) != 0) {
-    throw ConfigError(fmt::format("{}: answers: expected {} at character {} of the context, got {}.",
-                                  row.where, quote(row.answer), row.answer_start,
-                                  quote(context.substr(begin, row.answer.size()))));
+    throw ConfigError(fmt::format(
+        "{}: answers: expected {} at character {} of the context, got {}.", row.where,
+        quote(row.answer), row.answer_start, quote(context.substr(begin, row.answer.size()))));
   }
   std::optional<size_t> first, last;
   for (size_t i = 0; i < result.spans.size(); ++i) {
@@ -168,9 +168,12 @@ TaskEncoding encode_task_row(const TaskRow& row, RowTask task, const LabelSet& l
                              const TaskEncodeOptions& options) {
   const EncodeOptions settings = encode_options(options.max_length, task);
   switch (task) {
-    case RowTask::kTokenClassification: return encode_words(row, labels, tokenizer, settings);
-    case RowTask::kQuestionAnswering: return encode_question(row, tokenizer, settings);
-    default: return encode_texts(row, task, labels, tokenizer, options);
+    case RowTask::kTokenClassification:
+      return encode_words(row, labels, tokenizer, settings);
+    case RowTask::kQuestionAnswering:
+      return encode_question(row, tokenizer, settings);
+    default:
+      return encode_texts(row, task, labels, tokenizer, options);
   }
 }
 

@@ -25,14 +25,13 @@ struct TaskEncoding {
   std::vector<std::optional<std::pair<size_t, size_t>>> spans = {};
 };
 
-/// Tokenises a row; where its label is null the example has no target. A token that continues a word
-/// has no label. An answer that was cut away, and no answer, is the first token.
-/// Throws: ConfigError that begins with the row's file and line (an unknown label, an answer that is
-/// not in its context, a row of another shape than the labels).
-/// Source: the examples of transformers for text-classification, token-classification and
-/// question-answering.
-TaskEncoding encode_task_row(const train::TaskRow& row, train::RowTask task,
-                             const LabelSet& labels, const tokenizers::Tokenizer& tokenizer,
+/// Tokenises a row; where its label is null the example has no target. A token that continues a
+/// word has no label. An answer that was cut away, and no answer, is the first token. Throws:
+/// ConfigError that begins with the row's file and line (an unknown label, an answer that is not in
+/// its context, a row of another shape than the labels). Source: the examples of transformers for
+/// text-classification, token-classification and question-answering.
+TaskEncoding encode_task_row(const train::TaskRow& row, train::RowTask task, const LabelSet& labels,
+                             const tokenizers::Tokenizer& tokenizer,
                              const TaskEncodeOptions& options = {});
 
 }  // namespace peft

@@ -86,7 +86,8 @@ bool BeamScorer::may_improve() const {
       options_.early_stopping == EarlyStopping::kNever && options_.length_penalty > 0;
   const auto length = static_cast<double>(longest ? options_.max_new_tokens : length_);
   const auto best = running_scores_.narrow(0, 0, 1) / std::pow(length, options_.length_penalty);
-  const auto worst = all_finished(finished_) ? finished_scores_.min() : at::full({}, kWorst, at::kFloat);
+  const auto worst =
+      all_finished(finished_) ? finished_scores_.min() : at::full({}, kWorst, at::kFloat);
   return best.gt(worst).item<bool>();
 }
 

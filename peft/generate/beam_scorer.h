@@ -20,9 +20,9 @@ struct Beam {
 /// The best ways to go on with the beams of one prompt. Legend: K ways, more than there are beams,
 /// so that enough of them go on.
 struct BeamCandidates {
-  at::Tensor scores;             // [K] float32 on the CPU: sums of log-probabilities
-  std::vector<int64_t> beams;    // the running beam of each
-  std::vector<int64_t> tokens;   // its next token
+  at::Tensor scores;            // [K] float32 on the CPU: sums of log-probabilities
+  std::vector<int64_t> beams;   // the running beam of each
+  std::vector<int64_t> tokens;  // its next token
 };
 
 /// The beams of one prompt: those that run, and the best finished ones. Knows scores alone, no

@@ -50,9 +50,8 @@ class BeamSearch {
 
   // The best ways to go on, or drawn ones.  scores [rows, V] -> [prompts, K] each
   std::pair<at::Tensor, at::Tensor> candidates(const at::Tensor& scores, int64_t step) {
-    const RowsSoFar rows{.tokens = rows_,
-                         .new_tokens = step,
-                         .length = reader_.prompt_length() + step};
+    const RowsSoFar rows{
+        .tokens = rows_, .new_tokens = step, .length = reader_.prompt_length() + step};
     std::vector<at::Tensor> sums;
     for (const auto prompt : open_) sums.push_back(scorers_[prompt].running_scores());
     const auto steps = process_logits(scores.log_softmax(-1), rows, options_);
@@ -103,8 +102,8 @@ class BeamSearch {
 
   StepReader& reader_;
   const GenerateOptions& options_;
-  std::vector<BeamScorer> scorers_;  // one for each prompt
-  std::vector<size_t> open_;         // the prompts in the batch, num_beams rows each
+  std::vector<BeamScorer> scorers_;         // one for each prompt
+  std::vector<size_t> open_;                // the prompts in the batch, num_beams rows each
   std::vector<std::vector<int64_t>> rows_;  // prompt and new tokens of the rows in the batch
   std::optional<at::Generator> random_;
 };

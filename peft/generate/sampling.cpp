@@ -47,12 +47,9 @@ class Sampling {
   }
 
   at::Tensor choose(const at::Tensor& raw, int64_t step) {
-    const auto scores =
-        process_logits(raw,
-                       {.tokens = rows_,
-                        .new_tokens = step,
-                        .length = reader_.prompt_length() + step},
-                       options_);
+    const auto scores = process_logits(
+        raw, {.tokens = rows_, .new_tokens = step, .length = reader_.prompt_length() + step},
+        options_);
     if (!options_.do_sample) return scores.argmax(-1);
     return at::multinomial(scores.softmax(-1).to(at::kCPU), 1, false, random_).squeeze(1);
   }

@@ -70,7 +70,8 @@ class CausalReader final : public StepReader {
         model_(model),
         prompts_(prompts),
         batch_(make_batch(prompts, options.pad_token_id, true)) {
-    for (const auto& prompt : prompts) next_position_.push_back(static_cast<int64_t>(prompt.size()));
+    for (const auto& prompt : prompts)
+      next_position_.push_back(static_cast<int64_t>(prompt.size()));
   }
 
   const Prompts& beginnings() const override { return prompts_; }
@@ -149,7 +150,8 @@ class Seq2SeqReader final : public StepReader {
     const bool fixed = options_.cache_implementation == "static";
     cache_ = model_.new_seq2seq_cache(fixed ? 1 + options_.max_new_tokens : 0);
     states_ = model_.encode({.input_ids = batch_.ids, .attention_mask = mask_});
-    const auto start = at::full({batch_.ids.size(0), 1}, model_.decoder_start_token_id(), at::kLong);
+    const auto start =
+        at::full({batch_.ids.size(0), 1}, model_.decoder_start_token_id(), at::kLong);
     const auto scores = last_scores(start);
     states_.reset();  // their keys and values are in the cache
     return scores;

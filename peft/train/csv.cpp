@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
 #include <fstream>
 #include <new>
-#include <exception>
 #include <vector>
 
 #include "peft/base/error.h"

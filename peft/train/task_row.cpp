@@ -49,8 +49,8 @@ class Row {
 
   [[noreturn]] void refuse(const std::string& column, const std::string& expected,
                            const std::string& got) const {
-    throw FormatError(fmt::format("{}: column '{}': expected {}, got {}.", where_, column, expected,
-                                  got));
+    throw FormatError(
+        fmt::format("{}: column '{}': expected {}, got {}.", where_, column, expected, got));
   }
 
  private:

@@ -10,7 +10,12 @@
 namespace peft::train {
 
 /// What rows are made for, other than the continuation of a text.
-enum class RowTask { kSequenceClassification, kTokenClassification, kQuestionAnswering, kSeq2SeqLM };
+enum class RowTask {
+  kSequenceClassification,
+  kTokenClassification,
+  kQuestionAnswering,
+  kSeq2SeqLM
+};
 
 /// The names of the columns.
 struct TaskColumns {

@@ -8,7 +8,6 @@
 #include <fstream>
 #include <limits>
 
-#include "peft/models/common/load_weights.h"
 #include "peft/models/registry.h"
 
 namespace peft::test {
@@ -27,9 +26,23 @@ at::ScalarType scalar_type(const std::string& word) {
 
 const at::Tensor& GoldenFile::operator[](const std::string& name) const { return tensors.at(name); }
 
+WeightSource GoldenFile::weights() const {
+  WeightSource source;
+  for (const auto& [name, tensor] : tensors) {
+    if (!name.starts_with(kWeight)) continue;
+    source.entries.push_back({name.substr(kWeight.size()), tensor.sizes().vec()});
+  }
+  source.read = [this](const std::string& name, at::ScalarType wanted) {
+    return tensors.at(kWeight + name).to(wanted);
+  };
+  return source;
+}
+
 GoldenFile GoldenFile::read(const std::string& room, const std::string& name) {
-  const auto path =
-      std::string(PEFT_SOURCE_DIR "/tests/") + room + "/golden/" + name + ".safetensors";
+  return open(std::string(PEFT_SOURCE_DIR "/tests/") + room + "/golden/" + name + ".safetensors");
+}
+
+GoldenFile GoldenFile::open(const std::string& path) {
   std::ifstream stream(path, std::ios::binary);
   if (!stream) throw std::runtime_error("golden file: cannot open " + path);
   uint64_t size = 0;
@@ -41,10 +54,9 @@ GoldenFile GoldenFile::read(const std::string& room, const std::string& name) {
   const auto json = Json::parse(header);
   for (const auto& [key, entry] : json.items()) {
     if (key == "__metadata__") {
-      if (entry.contains("config")) file.config = Json::parse(entry["config"].get<std::string>());
-      if (entry.contains("new_config")) {
-        file.new_config = Json::parse(entry["new_config"].get<std::string>());
-      }
+      file.metadata = entry.get<std::map<std::string, std::string>>();
+      if (entry.contains("config")) file.config = Json::parse(file.metadata["config"]);
+      if (entry.contains("new_config")) file.new_config = Json::parse(file.metadata["new_config"]);
       continue;
     }
     const auto shape = entry["shape"].get<std::vector<int64_t>>();
@@ -62,15 +74,7 @@ LanguageModel golden_model(const GoldenFile& file, at::ScalarType dtype) {
 
 LanguageModel golden_model(const GoldenFile& file, const Json& config, at::ScalarType dtype) {
   auto model = make_language_model(config, {.dtype = dtype});
-  WeightSource source;
-  for (const auto& [name, tensor] : file.tensors) {
-    if (!name.starts_with(kWeight)) continue;
-    source.entries.push_back({name.substr(kWeight.size()), tensor.sizes().vec()});
-  }
-  source.read = [&](const std::string& name, at::ScalarType wanted) {
-    return file[kWeight + name].to(wanted);
-  };
-  load_weights(*model, source);
+  load_weights(*model, file.weights());
   model->eval();
   return model;
 }

@@ -11,19 +11,20 @@
 namespace peft::bart {
 
 BodyImpl::BodyImpl(const BartConfig& config, at::TensorOptions options)
-    : scale_(config.scale_embedding ? std::sqrt(static_cast<double>(config.d_model)) : 1.0) {
+    : scale_(config.scale_embedding ? std::sqrt(static_cast<double>(config.d_model)) : 1.0),
+      padding_(config.pad_token_id.value_or(-1)) {
   shared = register_module("shared", make_embedding(config.vocab_size, config.d_model, options));
   encoder = register_module("encoder", Stack(config, false, options));
   decoder = register_module("decoder", Stack(config, true, options));
 }
 
 at::Tensor BodyImpl::embed(const at::Tensor& ids) const {
-  const auto rows = at::embedding(shared->weight, ids);
+  const auto rows = at::embedding(shared->weight, ids, padding_);
   return scale_ == 1.0 ? rows : rows * scale_;
 }
 
 at::Tensor BodyImpl::encode(const EncoderInput& given, bool checkpointing) {
-  check_one_input(given.input_ids, given.inputs_embeds, "encoder");
+  check_one_input(given);
   const auto input = given.to(shared->weight.device());
   const auto x = input.input_ids.defined() ? embed(input.input_ids) : input.inputs_embeds;
   const StackContext context{.own = encoder_mask(input, x)};
@@ -31,7 +32,7 @@ at::Tensor BodyImpl::encode(const EncoderInput& given, bool checkpointing) {
 }
 
 at::Tensor BodyImpl::decode(const Seq2SeqInput& given, bool checkpointing) {
-  check_one_input(given.decoder_input_ids, given.decoder_inputs_embeds, "decoder");
+  check_decoder_input(given);
   const auto input = given.to(shared->weight.device());
   StackContext context{.states = input.encoder_states, .cache = input.cache};
   if (!context.states.defined() && !input.knows_source()) {
@@ -99,7 +100,8 @@ PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions
       return std::make_shared<BartForConditionalGenerationImpl>(config, options);
     case ModelTask::kSequenceClassification:
       return std::make_shared<BartForSequenceClassificationImpl>(config, options);
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

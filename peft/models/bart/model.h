@@ -95,6 +95,7 @@ class BodyImpl : public torch::nn::Module {
 
  private:
   double scale_;
+  int64_t padding_;  // its row gets no gradient; -1: none
 };
 TORCH_MODULE(Body);
 

@@ -1,13 +1,12 @@
 #include <ATen/ATen.h>
-#include <fmt/format.h>
 #include <torch/nn/module.h>
 
 #include <cmath>
 #include <limits>
 
-#include "peft/base/error.h"
 #include "peft/models/bart/model.h"
 #include "peft/models/common/checkpointing.h"
+#include "peft/models/common/encoder_blocks.h"
 #include "peft/models/common/project.h"
 
 namespace peft::bart {
@@ -38,7 +37,9 @@ AttentionImpl::AttentionImpl(const BartConfig& config, const StackConfig& stack,
 }
 
 at::Tensor AttentionImpl::heads(const at::Tensor& x, const torch::nn::Linear& layer) const {
-  return project(x, layer).view({x.size(0), x.size(1), -1, width_}).transpose(1, 2);  // [B, H, T, D]
+  return project(x, layer)
+      .view({x.size(0), x.size(1), -1, width_})
+      .transpose(1, 2);  // [B, H, T, D]
 }
 
 at::Tensor AttentionImpl::attend_with(const at::Tensor& x,
@@ -119,13 +120,8 @@ StackImpl::StackImpl(const BartConfig& config, bool decodes, at::TensorOptions o
 
 at::Tensor StackImpl::positions(int64_t tokens, int64_t past) const {
   const auto& table = embed_positions->weight;
+  check_positions(past + tokens, table.size(0) - kFirstPosition);
   const auto first = past + kFirstPosition;
-  if (first + tokens > table.size(0)) {
-    throw ConfigError(fmt::format(
-        "bart: too many tokens: expected at most {} in a row (max_position_embeddings), got {}. "
-        "Shorten the texts.",
-        table.size(0) - kFirstPosition, past + tokens));
-  }
   return at::embedding(table, at::arange(first, first + tokens, table.device()));
 }
 

@@ -1,6 +1,7 @@
 #include "peft/models/common/config_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
 #include <utility>
@@ -66,6 +67,12 @@ double ConfigReader::number(const std::string& key, std::optional<double> fallba
   return number;
 }
 
+double ConfigReader::probability(const std::string& key, double fallback) const {
+  const auto value = number(key, fallback);
+  if (value < 0.0 || value > 1.0) refuse(key, "a number from 0 to 1");
+  return value;
+}
+
 bool ConfigReader::flag(const std::string& key, bool fallback) const {
   if (!has(key)) return fallback;
   if (!json_.at(key).is_boolean()) refuse(key, "true or false");
@@ -76,6 +83,44 @@ std::string ConfigReader::text(const std::string& key, std::optional<std::string
   if (!has(key) && fallback) return *fallback;
   if (!has(key) || !json_.at(key).is_string()) refuse(key, "a string");
   return json_.at(key).get<std::string>();
+}
+
+int64_t read_num_labels(const ConfigReader& reader, int64_t fallback) {
+  if (!reader.has("id2label")) return reader.size("num_labels", fallback);
+  const auto& labels = reader.json().at("id2label");
+  if (labels.is_object() && !labels.empty()) return static_cast<int64_t>(labels.size());
+  throw ConfigError(fmt::format(
+      "{}: id2label: expected an object with one entry for each label, got {}. Compare it with the "
+      "checkpoint's own config.json.",
+      reader.where(), labels.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200)));
+}
+
+std::optional<int64_t> read_padding(const ConfigReader& reader, int64_t fallback,
+                                    int64_t vocab_size) {
+  const auto padding = reader.token_id("pad_token_id", fallback);
+  if (!padding || *padding < vocab_size) return padding;
+  throw ConfigError(fmt::format(
+      "{}: pad_token_id: expected a token below vocab_size ({}), got {}. Compare it with the "
+      "checkpoint's own config.json.",
+      reader.where(), vocab_size, *padding));
+}
+
+void check_model_sizes(const ConfigReader& reader, int64_t layers,
+                       std::initializer_list<std::initializer_list<int64_t>> weights) {
+  constexpr int64_t kMostLayers = 100000, kLargestWeight = int64_t{1} << 40;
+  for (const auto& shape : weights) {
+    int64_t numbers = 1;
+    bool fits = layers <= kMostLayers;
+    for (const auto size : shape) {
+      fits = fits && size <= kLargestWeight / numbers;
+      if (fits) numbers *= size;
+    }
+    if (fits) continue;
+    throw ConfigError(fmt::format(
+        "{}: sizes: expected a model that fits a computer, got {} layers and a weight of {}. "
+        "Compare them with the checkpoint's own config.json.",
+        reader.where(), layers, fmt::join(shape, " x ")));
+  }
 }
 
 }  // namespace peft

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <string>
 
@@ -25,6 +26,8 @@ class ConfigReader {
                                   std::optional<int64_t> fallback = std::nullopt) const;
   /// Throws: ConfigError where the value is not a finite number.
   double number(const std::string& key, std::optional<double> fallback = std::nullopt) const;
+  /// A number from 0 to 1: the probability of a dropout.  Throws: ConfigError.
+  double probability(const std::string& key, double fallback) const;
   /// Throws: ConfigError where the value is not true or false.
   bool flag(const std::string& key, bool fallback) const;
   /// Throws: ConfigError where the value is not a string.
@@ -40,5 +43,21 @@ class ConfigReader {
   const Json& json_;
   std::string where_;
 };
+
+/// How many labels a model with a head tells apart: those of id2label, else num_labels, else
+/// `fallback`.
+/// Source: PreTrainedConfig.__post_init__ in transformers/configuration_utils.py.
+/// Throws: ConfigError.
+int64_t read_num_labels(const ConfigReader& reader, int64_t fallback = 2);
+
+/// pad_token_id, whose row of the embedding gets no gradient; a null gives none.
+/// Throws: ConfigError where it is no number below vocab_size.
+std::optional<int64_t> read_padding(const ConfigReader& reader, int64_t fallback,
+                                    int64_t vocab_size);
+
+/// Throws: ConfigError where so many layers, or weights of these shapes, fit no computer. All sizes
+/// are below 2^31, as size() gives them.
+void check_model_sizes(const ConfigReader& reader, int64_t layers,
+                       std::initializer_list<std::initializer_list<int64_t>> weights);
 
 }  // namespace peft

@@ -1,6 +1,9 @@
 #include "peft/models/common/encoder_model.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "peft/base/error.h"
 
 namespace peft {
 namespace {
@@ -29,6 +32,13 @@ EncoderInput EncoderInput::to(at::Device device) const {
           .token_type_ids = there(token_type_ids),
           .position_ids = there(position_ids),
           .cache = cache};
+}
+
+void check_one_input(const EncoderInput& input) {
+  if (input.input_ids.defined() != input.inputs_embeds.defined()) return;
+  throw ConfigError(
+      fmt::format("encoder: input_ids and inputs_embeds: expected exactly one of them, got {}.",
+                  input.input_ids.defined() ? "both" : "none"));
 }
 
 }  // namespace peft

@@ -17,6 +17,9 @@ struct EncoderInput {
   EncoderInput to(at::Device device) const;
 };
 
+/// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
+void check_one_input(const EncoderInput& input);
+
 /// Legend: B rows, T tokens.
 struct EncoderOutput {
   at::Tensor last_hidden_state = {};  // [B, T, hidden]

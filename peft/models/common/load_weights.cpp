@@ -38,15 +38,6 @@ std::vector<std::string> keys_of(const std::string& parameter, const std::string
     keys.push_back(parameter.starts_with(prefix) ? parameter.substr(prefix.size())
                                                  : prefix + parameter);
   }
-  constexpr std::pair<std::string_view, std::string_view> kOldNames[] = {
-      {"LayerNorm.weight", "gamma"}, {"LayerNorm.bias", "beta"}};
-  for (const auto& [name, old] : kOldNames) {
-    if (!parameter.ends_with(name)) continue;
-    const auto last = name.size() - name.find('.') - 1;
-    for (size_t i = 0, count = keys.size(); i < count; ++i) {
-      keys.push_back(keys[i].substr(0, keys[i].size() - last) + std::string(old));
-    }
-  }
   return keys;
 }
 
@@ -74,7 +65,7 @@ struct Plan {
 
 Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadReport& report) {
   Entries entries;
-  for (const auto& entry : source.entries) entries.emplace(entry.name, &entry);
+  for (const auto& entry : source.entries) entries.emplace(model.renamed_key(entry.name), &entry);
   Plan plan;
   std::vector<std::string> missing;
   std::unordered_map<const WeightSource::Entry*, bool> used;

@@ -25,6 +25,16 @@ std::string_view task_name(ModelTask task) {
   return "";
 }
 
+// BERT's first checkpoints have the names of their first implementation.
+std::string PretrainedModelImpl::renamed_key(const std::string& key) const {
+  for (const auto& [old, now] : {std::pair("LayerNorm.gamma", "LayerNorm.weight"),
+                                 std::pair("LayerNorm.beta", "LayerNorm.bias")}) {
+    if (!key.ends_with(old)) continue;
+    return key.substr(0, key.size() - std::string_view(old).size()) + now;
+  }
+  return key;
+}
+
 bool PretrainedModelImpl::may_lack(const std::string&) const { return false; }
 
 void PretrainedModelImpl::untie_head(const at::Tensor&) {

@@ -46,6 +46,11 @@ class PretrainedModelImpl : public torch::nn::Module {
   /// of their keys.
   virtual std::string base_model_prefix() const { return {}; }
 
+  /// The name that a key of an older checkpoint has in this model; the key itself where it has not
+  /// been renamed.
+  /// Source: transformers/conversion_mapping.py.
+  virtual std::string renamed_key(const std::string& key) const;
+
   /// Whether a checkpoint may lack a parameter, which then begins with random numbers: the head's,
   /// where the checkpoint is a body's alone.
   virtual bool may_lack(const std::string& parameter) const;

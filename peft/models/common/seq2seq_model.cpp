@@ -105,10 +105,11 @@ at::Tensor shift_tokens_right(const at::Tensor& labels, std::optional<int64_t> p
   return shifted.masked_fill_(shifted.eq(kNoLabel), *padding);
 }
 
-void check_one_input(const at::Tensor& ids, const at::Tensor& embeds, std::string_view where) {
-  if (ids.defined() != embeds.defined()) return;
-  throw ConfigError(fmt::format("{}: ids and embeddings: expected exactly one of them, got {}.",
-                                where, ids.defined() ? "both" : "none"));
+void check_decoder_input(const Seq2SeqInput& input) {
+  if (input.decoder_input_ids.defined() != input.decoder_inputs_embeds.defined()) return;
+  throw ConfigError(fmt::format(
+      "decoder: decoder_input_ids and decoder_inputs_embeds: expected exactly one of them, got {}.",
+      input.decoder_input_ids.defined() ? "both" : "none"));
 }
 
 AttentionMask encoder_mask(const EncoderInput& input, const at::Tensor& embedded) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <string_view>
 #include <utility>
 
 #include "peft/models/common/attention.h"
@@ -101,8 +100,9 @@ at::Tensor shift_tokens_right(const at::Tensor& labels, std::optional<int64_t> p
 /// Throws: ConfigError where the config names no token that targets begin with.
 int64_t known_start_token(std::optional<int64_t> decoder_start_token_id);
 
-/// Throws: ConfigError "<where>: ..." where neither or both are defined.
-void check_one_input(const at::Tensor& ids, const at::Tensor& embeds, std::string_view where);
+/// Throws: ConfigError where neither or both of decoder_input_ids and decoder_inputs_embeds are
+/// given.
+void check_decoder_input(const Seq2SeqInput& input);
 
 /// What an encoder's tokens see of each other.  embedded [B, S, hidden]
 AttentionMask encoder_mask(const EncoderInput& input, const at::Tensor& embedded);

@@ -45,7 +45,9 @@ AttentionImpl::AttentionImpl(const T5Config& config, int64_t layer, bool biased,
 }
 
 at::Tensor AttentionImpl::heads(const at::Tensor& x, const torch::nn::Linear& layer) const {
-  return project(x, layer).view({x.size(0), x.size(1), -1, width_}).transpose(1, 2);  // [B, H, T, D]
+  return project(x, layer)
+      .view({x.size(0), x.size(1), -1, width_})
+      .transpose(1, 2);  // [B, H, T, D]
 }
 
 at::Tensor AttentionImpl::attend_with(const at::Tensor& x,
@@ -65,9 +67,8 @@ at::Tensor AttentionImpl::to_itself(const at::Tensor& x, const StackContext& con
 
 at::Tensor AttentionImpl::to_source(const at::Tensor& x, const StackContext& context) {
   auto* cache = context.cache == nullptr ? nullptr : context.cache->cross_attention.get();
-  const auto keys = cross_keys_and_values(cache, layer_, [&] {
-    return std::pair(heads(context.states, k), heads(context.states, v));
-  });
+  const auto keys = cross_keys_and_values(
+      cache, layer_, [&] { return std::pair(heads(context.states, k), heads(context.states, v)); });
   return attend_with(x, keys, context.source);
 }
 
@@ -87,7 +88,8 @@ DenseImpl::DenseImpl(const T5Config& config, at::TensorOptions options)
 }
 
 at::Tensor DenseImpl::forward(const at::Tensor& x) {
-  const auto inner = wi ? activation_(project(x, wi)) : activation_(project(x, wi_0)) * project(x, wi_1);
+  const auto inner =
+      wi ? activation_(project(x, wi)) : activation_(project(x, wi_0)) * project(x, wi_1);
   const auto kept = at::dropout(inner, dropout_, is_training());
   return project(kept.to(wo->weight.scalar_type()), wo);
 }
@@ -106,9 +108,12 @@ LayerImpl::LayerImpl(const T5Config& config, Kind kind, int64_t layer, bool bias
 
 at::Tensor LayerImpl::inner(const at::Tensor& normed, const StackContext& context) {
   switch (kind_) {
-    case Kind::kItself: return attention->to_itself(normed, context);
-    case Kind::kSource: return attention->to_source(normed, context);
-    case Kind::kDense: return dense->forward(normed);
+    case Kind::kItself:
+      return attention->to_itself(normed, context);
+    case Kind::kSource:
+      return attention->to_source(normed, context);
+    case Kind::kDense:
+      return dense->forward(normed);
   }
   return {};
 }

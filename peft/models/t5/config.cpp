@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "peft/base/error.h"
 
 namespace peft::t5 {
@@ -21,16 +23,12 @@ void read_sizes(T5Config& c, const ConfigReader& reader, bool multilingual) {
   c.relative_attention_max_distance = reader.size("relative_attention_max_distance", 128);
 }
 
-void check_sizes(const T5Config& c) {
-  constexpr int64_t kLargestWeight = int64_t{1} << 40;
-  if (c.vocab_size * c.d_model > kLargestWeight || c.d_ff * c.d_model > kLargestWeight ||
-      c.num_heads * c.d_kv > (int64_t{1} << 31) || c.num_layers > 100000 ||
-      c.num_decoder_layers > 100000 ||
-      c.relative_attention_num_buckets * c.num_heads > kLargestWeight) {
-    throw ConfigError(fmt::format("{}: sizes: expected a model that fits a computer, got d_model "
-                                  "{}, vocab_size {}, d_ff {}.",
-                                  kWhere, c.d_model, c.vocab_size, c.d_ff));
-  }
+void check_sizes(const T5Config& c, const ConfigReader& reader) {
+  check_model_sizes(reader, std::max(c.num_layers, c.num_decoder_layers),
+                    {{c.vocab_size, c.d_model},
+                     {c.d_ff, c.d_model},
+                     {c.num_heads, c.d_kv, c.d_model},
+                     {c.relative_attention_num_buckets, c.num_heads}});
   // Half of the buckets, in the encoder half of each direction's, are for single distances.
   if (c.relative_attention_num_buckets < 4 ||
       c.relative_attention_max_distance <= c.relative_attention_num_buckets / 2) {
@@ -58,9 +56,9 @@ T5Config T5Config::from_json(const Json& config) {
   const bool multilingual = reader.text("model_type") == "mt5";
   T5Config c;
   read_sizes(c, reader, multilingual);
-  check_sizes(c);
+  check_sizes(c, reader);
   read_feed_forward(c, reader, multilingual);
-  c.dropout_rate = reader.number("dropout_rate", 0.1);
+  c.dropout_rate = reader.probability("dropout_rate", 0.1);
   c.layer_norm_epsilon = reader.number("layer_norm_epsilon", 1e-6);
   // Models whose head is their own (T5 1.1, mT5) say so here; only the first T5 scales for it.
   const bool tied = reader.flag("tie_word_embeddings", true);

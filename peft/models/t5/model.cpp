@@ -12,8 +12,7 @@ namespace peft::t5 {
 T5ForConditionalGenerationImpl::T5ForConditionalGenerationImpl(const Json& config,
                                                                at::TensorOptions options)
     : json_(config), config_(T5Config::from_json(config)) {
-  shared =
-      register_module("shared", make_embedding(config_.vocab_size, config_.d_model, options));
+  shared = register_module("shared", make_embedding(config_.vocab_size, config_.d_model, options));
   encoder = register_module("encoder", Stack(config_, false, options));
   decoder = register_module("decoder", Stack(config_, true, options));
   if (config_.own_head) {
@@ -23,7 +22,7 @@ T5ForConditionalGenerationImpl::T5ForConditionalGenerationImpl(const Json& confi
 }
 
 at::Tensor T5ForConditionalGenerationImpl::encode(const EncoderInput& given) {
-  check_one_input(given.input_ids, given.inputs_embeds, "encoder");
+  check_one_input(given);
   const auto input = given.to(shared->weight.device());
   const auto x = input.input_ids.defined() ? embed(input.input_ids) : input.inputs_embeds;
   const StackContext context{.own = encoder_mask(input, x)};
@@ -31,7 +30,7 @@ at::Tensor T5ForConditionalGenerationImpl::encode(const EncoderInput& given) {
 }
 
 at::Tensor T5ForConditionalGenerationImpl::decode(const Seq2SeqInput& given) {
-  check_one_input(given.decoder_input_ids, given.decoder_inputs_embeds, "decoder");
+  check_decoder_input(given);
   const auto input = given.to(shared->weight.device());
   StackContext context{.states = input.encoder_states, .cache = input.cache};
   if (!context.states.defined() && !input.knows_source()) context.states = encode(input.encoder);

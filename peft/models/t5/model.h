@@ -15,9 +15,9 @@ namespace peft::t5 {
 
 /// What all blocks of one forward of a stack share.
 struct StackContext {
-  AttentionMask own = {};       // of its own tokens, with the position bias
-  AttentionMask source = {};    // of the encoder's states
-  at::Tensor states = {};       // [B, S, hidden]: of the encoder; undefined: in the cache, or none
+  AttentionMask own = {};     // of its own tokens, with the position bias
+  AttentionMask source = {};  // of the encoder's states
+  at::Tensor states = {};     // [B, S, hidden]: of the encoder; undefined: in the cache, or none
   Seq2SeqCache* cache = nullptr;
 };
 

@@ -23,7 +23,8 @@ at::Tensor PositionBuckets::of(const at::Tensor& distances) const {
   // The others grow with the logarithm of the distance.
   const auto share = at::log(distance.to(at::kFloat) / static_cast<double>(exact)) /
                      std::log(static_cast<double>(max_distance) / static_cast<double>(exact));
-  const auto far = ((share * (each - exact)).clamp_min(0).to(at::kLong) + exact).clamp_max(each - 1);
+  const auto far =
+      ((share * (each - exact)).clamp_min(0).to(at::kLong) + exact).clamp_max(each - 1);
   const auto bucket = at::where(distance < exact, distance, far);
   return bidirectional ? bucket + distances.gt(0).to(at::kLong) * each : bucket;
 }
@@ -40,9 +41,9 @@ AttentionMask with_bias(const AttentionMask& mask, const at::Tensor& bias) {
   const auto low = lowest(bias.scalar_type());
   if (mask.additive.defined()) return {.additive = at::where(mask.additive.eq(0), bias, low)};
   if (!mask.causal) return {.additive = bias};
-  const auto visible = at::ones({bias.size(2), bias.size(3)}, bias.options().dtype(at::kBool)
-                                                                   .requires_grad(false))
-                           .tril();
+  const auto visible =
+      at::ones({bias.size(2), bias.size(3)}, bias.options().dtype(at::kBool).requires_grad(false))
+          .tril();
   return {.additive = at::where(visible, bias, low)};
 }
 
