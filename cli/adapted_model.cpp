@@ -57,7 +57,7 @@ static void check_adapter_folder(const std::filesystem::path& folder) {
 }
 
 // A folder of the Hub is brought here first.
-static std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id) {
+std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id) {
   const Console console = standard_console();
   auto folder = hub::adapter_folder(folder_or_id, {.progress = transfer_bar(console, "adapter")});
   check_adapter_folder(folder);

@@ -90,6 +90,10 @@ class AdaptedModel {
   void see_prompt();
 };
 
+/// The local folder of an adapter, brought from the Hub where it has to be.
+/// Throws: NotFoundError where it holds no adapter.
+std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id);
+
 /// Uses every core that this process may run on, unless OMP_NUM_THREADS says otherwise.
 void use_all_cores();
 

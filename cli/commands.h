@@ -7,6 +7,7 @@ namespace peft::cli {
 // One function a file in cli/commands.
 Command train_command();
 Command generate_command();
+Command predict_command();
 Command score_command();
 Command merge_command();
 Command convert_command();

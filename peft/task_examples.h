@@ -16,7 +16,7 @@ struct TaskEncodeOptions {
   bool with_type_ids = false;  // for models that tell two texts apart
 };
 
-/// A row as a model reads it, with what is needed to lead its answers back to the row.
+/// A row as a model reads it, with what leads its answers back to the row.
 struct TaskEncoding {
   train::Example example = {};
   /// kTokenClassification: the token that a word begins with; nullopt: it was cut away.
@@ -26,10 +26,11 @@ struct TaskEncoding {
 };
 
 /// Tokenises a row; where its label is null the example has no target. A token that continues a
-/// word has no label. An answer that was cut away, and no answer, is the first token. Throws:
-/// ConfigError that begins with the row's file and line (an unknown label, an answer that is not in
-/// its context, a row of another shape than the labels). Source: the examples of transformers for
-/// text-classification, token-classification and question-answering.
+/// word has no label. An answer that was cut away, and no answer, is the first token.
+/// Throws: ConfigError that begins with the row's file and line (an unknown label, an answer that
+/// is not in its context, a row of another shape than the labels).
+/// Source: the examples of transformers for text-classification, token-classification and
+/// question-answering.
 TaskEncoding encode_task_row(const train::TaskRow& row, train::RowTask task, const LabelSet& labels,
                              const tokenizers::Tokenizer& tokenizer,
                              const TaskEncodeOptions& options = {});

@@ -4,7 +4,9 @@
 #include "cli/begun_adapter.h"
 #include "cli/commands.h"
 #include "cli/examples.h"
+#include "cli/headed_training.h"
 #include "cli/lora_options.h"
+#include "cli/task_options.h"
 #include "cli/train_run.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -20,7 +22,10 @@ namespace {
 struct TrainCommandOptions {
   ModelOptions model = {};
   std::filesystem::path dataset_name = {};
+  std::string task_type = "CAUSAL_LM";
+  std::string problem_type = "";
   std::string dataset_text_field = "text";
+  ColumnOptions columns = {};
   train::TrainOptions train = {};
   bool use_peft = true;
   std::string peft_type = "LORA";
@@ -38,8 +43,13 @@ struct TrainCommandOptions {
   static void fields(auto& self, auto&& field) {
     ModelOptions::fields(self.model, field);
     field("dataset_name", self.dataset_name,
-          "JSONL file, or a folder with train.jsonl and perhaps valid.jsonl.", Required{});
+          "JSONL or CSV file, or a folder with train.jsonl and perhaps valid.jsonl.", Required{});
+    field("task_type", self.task_type, "CAUSAL_LM, SEQ_CLS, TOKEN_CLS or QUESTION_ANS.");
+    field("problem_type", self.problem_type,
+          "SEQ_CLS: regression, single_label_classification or multi_label_classification; "
+          "default: told by the labels.");
     field("dataset_text_field", self.dataset_text_field, "Key of plain text rows.");
+    ColumnOptions::fields(self.columns, field);
     train::TrainOptions::fields(self.train, field);
     field("use_peft", self.use_peft, "Always true: adapters are what this program trains.");
     field("peft_type", self.peft_type,
@@ -67,18 +77,25 @@ struct Rows {
   std::vector<train::DataRow> train = {}, valid = {};
 };
 
-Rows read_data(const TrainCommandOptions& options) {
-  const train::DataFiles files = train::find_data(options.dataset_name);
-  const train::DataRowOptions row_options{.text_field = options.dataset_text_field};
-  Rows rows{.train = train::read_rows(files.train, row_options)};
-  if (options.train.eval_strategy == "no") return rows;
-  if (!files.valid) {
+/// The files of the data set; the one for evaluations only where these are asked for.
+train::DataFiles find_files(const TrainCommandOptions& options) {
+  train::DataFiles files = train::find_data(options.dataset_name);
+  if (options.train.eval_strategy == "no") {
+    files.valid.reset();
+  } else if (!files.valid) {
     throw NotFoundError(fmt::format(
         "{}: no validation set, but --eval_strategy {} asks for one: expected a folder with "
         "train.jsonl and valid.jsonl. Add the file, or train with --eval_strategy no.",
         options.dataset_name.string(), options.train.eval_strategy));
   }
-  rows.valid = train::read_rows(*files.valid, row_options);
+  return files;
+}
+
+Rows read_data(const TrainCommandOptions& options) {
+  const train::DataFiles files = find_files(options);
+  const train::DataRowOptions row_options{.text_field = options.dataset_text_field};
+  Rows rows{.train = train::read_rows(files.train, row_options)};
+  if (files.valid) rows.valid = train::read_rows(*files.valid, row_options);
   return rows;
 }
 
@@ -99,7 +116,7 @@ PeftConfig config_of(const TrainCommandOptions& options) {
   if (!options.peft_config.empty()) settings = parse_json(options.peft_config, "--peft_config");
   if (!settings.is_object()) throw UsageError("--peft_config: expected a JSON object.");
   settings["peft_type"] = options.peft_type;
-  if (!settings.contains("task_type")) settings["task_type"] = "CAUSAL_LM";
+  if (!settings.contains("task_type")) settings["task_type"] = options.task_type;
   settings["base_model_name_or_path"] = options.model.model_name_or_path.string();
   const PeftConfig config = parse_config(settings, "--peft_config");
   const Json* unknown = config.shared().extra;
@@ -121,11 +138,39 @@ void check(const TrainCommandOptions& options) {
   }
   if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
   options.model.wanted_dtype();
+  if (options.task_type != "CAUSAL_LM") task_kind(options.task_type);
   checked_flags([&] {
     options.train.validate();
     options.lora.config("");
     if (options.peft_type != "LORA") config_of(options).validate();
   });
+}
+
+/// The adapter that a new one is to be.
+PeftConfig new_adapter(const TrainCommandOptions& options) {
+  if (options.peft_type != "LORA") return config_of(options);
+  LoraConfig config = options.lora.config(options.model.model_name_or_path.string());
+  config.task_type = options.task_type;
+  return config;
+}
+
+int train_with_head(const TrainCommandOptions& options, const Console& console) {
+  const train::DataFiles files = find_files(options);
+  HeadedTraining training{.model = options.model,
+                          .kind = task_kind(options.task_type),
+                          .columns = options.columns.columns,
+                          .problem_type = options.problem_type,
+                          .train_file = files.train,
+                          .valid_file = files.valid,
+                          .max_length = options.max_length,
+                          .gradient_checkpointing = options.gradient_checkpointing,
+                          .run = {.options = options.train,
+                                  .adapter_dir = options.train.output_dir,
+                                  .json_log = options.json}};
+  if (options.model.adapter.empty()) training.config = new_adapter(options);
+  const TrainOutcome outcome = train_headed(std::move(training), console);
+  console.say(fmt::format("adapter written to {}", options.train.output_dir));
+  return outcome.exit_code;
 }
 
 /// An adapter that is gone on with keeps its own settings.
@@ -139,6 +184,7 @@ void warn_of_unused_flags(const TrainCommandOptions& options, const Console& con
 int train_adapter(const TrainCommandOptions& options, Console& console) {
   check(options);
   warn_of_unused_flags(options, console);
+  if (options.task_type != "CAUSAL_LM") return train_with_head(options, console);
   const Rows rows = read_data(options);  // mistakes in it are told before the model is read
   AdaptedModel model = AdaptedModel::open_base(options.model);
   train::TrainData data = tokenised(rows, options, model, console);

@@ -51,6 +51,10 @@ bool Seq2SeqInput::knows_source() const {
   return cache != nullptr && cache->cross_attention && cache->cross_attention->length() > 0;
 }
 
+bool Seq2SeqModelImpl::may_ignore(const std::string& key) const {
+  return key.ends_with("coder.embed_tokens.weight") || key == head_name() + ".weight";
+}
+
 std::unique_ptr<KeyValueCache> Seq2SeqModelImpl::new_cache() const {
   return std::make_unique<GrowingCache>(decoder_layers());
 }

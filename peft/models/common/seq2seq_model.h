@@ -59,6 +59,9 @@ class Seq2SeqModelImpl : public PretrainedModelImpl {
   at::Tensor head_weight() const override = 0;
   void untie_head(const at::Tensor& weight) override = 0;
 
+  /// The copies of the embedding that both parts have in transformers.
+  bool may_ignore(const std::string& key) const override;
+
   /// What the decoder reads where `labels` are to be predicted: them, shifted to the right behind
   /// the start token, with padding in place of -100.  labels [B, T] -> [B, T]
   /// Throws: ConfigError where the config names no start token or no padding token.

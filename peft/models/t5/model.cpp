@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "peft/models/common/load_weights.h"
 #include "peft/models/common/project.h"
 
 namespace peft::t5 {
@@ -56,6 +58,29 @@ void T5ForConditionalGenerationImpl::untie_head(const at::Tensor& weight) {
   // That the head was the embedding is what the scale goes by, so it has to be kept.
   json_["scale_decoder_outputs"] = config_.scale_decoder_outputs;
   json_["tie_word_embeddings"] = false;
+}
+
+bool T5ForConditionalGenerationImpl::may_ignore(const std::string& key) const {
+  return Seq2SeqModelImpl::may_ignore(key) ||
+         key == "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+}
+
+void T5ForConditionalGenerationImpl::meet(const WeightSource& checkpoint) {
+  const auto has = [&](const std::string& name) {
+    return std::any_of(checkpoint.entries.begin(), checkpoint.entries.end(),
+                       [&](const auto& entry) { return entry.name == name; });
+  };
+  const std::string head = "lm_head.weight", embedding = "shared.weight";
+  if (!has(head)) {
+    if (lm_head) unregister_module("lm_head");
+    lm_head = nullptr;
+  } else if (!lm_head && has(embedding)) {
+    const auto dtype = shared->weight.scalar_type();
+    const auto own = checkpoint.read(head, dtype);
+    if (!own.equal(checkpoint.read(embedding, dtype))) {
+      give_own_head(*this, lm_head, at::empty_like(shared->weight));
+    }
+  }
 }
 
 at::Tensor T5ForConditionalGenerationImpl::embed(const at::Tensor& ids) {

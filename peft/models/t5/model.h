@@ -131,6 +131,9 @@ class T5ForConditionalGenerationImpl : public Seq2SeqModelImpl {
   int64_t decoder_layers() const override { return config_.num_decoder_layers; }
   ModelShape shape() const override;
   const Json& config() const override { return json_; }
+  bool may_ignore(const std::string& key) const override;
+  /// transformers' configs say of all models that their head is the embedding: the checkpoint tells.
+  void meet(const WeightSource& checkpoint) override;
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
   bool is_gradient_checkpointing() const override { return checkpointing_; }
 

@@ -53,5 +53,41 @@ TEST(ViT, TheKeysOfOlderCheckpointsAreKnown) {
   }
 }
 
+// vit.layers.0.attention.q_proj.weight -> vit.encoder.layer.0.attention.attention.query.weight
+std::string older_name(std::string key) {
+  const std::pair<std::string, std::string> renamed[] = {
+      {"layers.", "encoder.layer."},
+      {"q_proj", "attention.query"},
+      {"k_proj", "attention.key"},
+      {"v_proj", "attention.value"},
+      {"attention.o_proj", "attention.output.dense"},
+      {"mlp.fc1", "intermediate.dense"},
+      {"mlp.fc2", "output.dense"}};
+  for (const auto& [now, old] : renamed) {
+    if (const auto at = key.find(now); at != std::string::npos) key.replace(at, now.size(), old);
+  }
+  return key;
+}
+
+TEST(ViT, AnOlderCheckpointIsLoaded) {
+  const auto file = Contract::read("vit_classes");
+  const auto model = std::dynamic_pointer_cast<ImageClassifierImpl>(
+      vit::make_model(file.file.config, ModelTask::kImageClassification, at::kFloat));
+  WeightSource source = file.file.weights();
+  std::map<std::string, std::string> now;
+  for (auto& entry : source.entries) {
+    const auto old = older_name(entry.name);
+    now[old] = entry.name;
+    entry.name = old;
+  }
+  source.read = [&, read = source.read](const std::string& old, at::ScalarType dtype) {
+    return read(now.at(old), dtype);
+  };
+  EXPECT_TRUE(load_weights(*model, source).unexpected.empty());
+  model->eval();
+  at::NoGradGuard no_grad;
+  EXPECT_LT(test::relative_error(model->forward(file["pixel_values"]), file["logits"]), 1e-5);
+}
+
 }  // namespace
 }  // namespace peft

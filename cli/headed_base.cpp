@@ -1,0 +1,68 @@
+#include "cli/headed_base.h"
+
+#include "cli/console.h"
+#include "cli/hub_progress.h"
+#include "peft/base/error.h"
+#include "peft/hub/resolve.h"
+
+namespace peft::cli {
+
+namespace {
+
+template <typename... Arguments>
+HeadedModel adapted(ModelTask task, const TaskModel& base, Arguments&&... arguments) {
+  switch (task) {
+    case ModelTask::kTokenClassification:
+      return PeftModelForTokenClassification(base, std::forward<Arguments>(arguments)...);
+    case ModelTask::kQuestionAnswering:
+      return PeftModelForQuestionAnswering(base, std::forward<Arguments>(arguments)...);
+    default:
+      return PeftModelForSequenceClassification(base, std::forward<Arguments>(arguments)...);
+  }
+}
+
+// Models that tell two texts apart have an embedding for each.
+bool has_token_types(const Json& config) {
+  const auto types = config.find("type_vocab_size");
+  return types != config.end() && types->is_number_integer() && types->get<int64_t>() > 1;
+}
+
+}  // namespace
+
+HeadedBase::HeadedBase(const ModelOptions& options, const TaskKind& kind, LabelSet labels)
+    : kind_(kind), labels_(std::move(labels)) {
+  const auto dtype = options.wanted_dtype();
+  const auto device = options.wanted_device();
+  const Console console = standard_console();
+  const auto folder =
+      hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
+  use_all_cores();
+  const auto checkpoint = formats::Checkpoint::open(folder);
+  text_ = ChatTokenizer::from_checkpoint(*checkpoint);
+  Json config = Json::object();
+  if (kind.model != ModelTask::kQuestionAnswering) config = labels_.model_config();
+  base_ = load_model_as<TaskModelImpl>(checkpoint, kind.model,
+                                       {.dtype = dtype, .device = device, .config = config});
+}
+
+void HeadedBase::put_adapter(const PeftConfig& config) {
+  model_.emplace(adapted(kind_.model, base_, config));
+}
+
+void HeadedBase::load_adapter(const std::filesystem::path& folder, bool is_trainable) {
+  model_.emplace(
+      adapted(kind_.model, base_, folder, FromPretrainedOptions{.is_trainable = is_trainable}));
+}
+
+HeadedModel& HeadedBase::model() {
+  if (model_) return *model_;
+  throw ConfigError("the model has no adapter: expected --adapter DIR.");
+}
+
+TaskEncoding HeadedBase::encode(const train::TaskRow& row, int64_t max_length) const {
+  return encode_task_row(
+      row, kind_.rows, labels_, text_->tokenizer(),
+      {.max_length = max_length, .with_type_ids = has_token_types(base_->config())});
+}
+
+}  // namespace peft::cli
