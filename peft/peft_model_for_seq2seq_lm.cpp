@@ -45,7 +45,8 @@ PreparedSeq2SeqInputs PeftModelForSeq2SeqLM::prepare_inputs_for_generation(
   const at::Tensor& ids = given.decoder_input_ids;
   const bool begun = given.cache != nullptr && given.cache->self_attention->length() > 0;
   if (begun && ids.defined()) input.decoder_input_ids = ids.slice(1, -1);
-  if (tuner().active_prompt() == nullptr || !tuner().method().prompt_is_cache) return {.input = input};
+  if (tuner().active_prompt() == nullptr || !tuner().method().prompt_is_cache)
+    return {.input = input};
   return put_prompt(tuner(), input);
 }
 

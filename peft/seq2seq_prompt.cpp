@@ -43,7 +43,7 @@ void put_before_target(Seq2SeqModelImpl& model, Seq2SeqInput& input, const at::T
 
 // An empty cache gets the prompt's keys and values.
 void begin_cache(const Tuner& tuner, KeyValueCache& cache, int64_t rows,
-                    const at::Tensor& task_ids) {
+                 const at::Tensor& task_ids) {
   if (cache.length() > 0) return;
   const auto prompt = std::get<std::shared_ptr<KeyValueCache>>(get_prompt(tuner, rows, task_ids));
   for (int64_t layer = 0; layer < prompt->layers(); ++layer) {
@@ -105,9 +105,7 @@ PreparedSeq2SeqInputs put_prompt(const Tuner& tuner, const Seq2SeqInput& given,
 
 PromptedSeq2SeqModelImpl::PromptedSeq2SeqModelImpl(std::shared_ptr<Tuner> tuner,
                                                    at::Tensor task_ids)
-    : tuner_(std::move(tuner)),
-      model_(seq2seq_model_of(*tuner_)),
-      task_ids_(std::move(task_ids)) {}
+    : tuner_(std::move(tuner)), model_(seq2seq_model_of(*tuner_)), task_ids_(std::move(task_ids)) {}
 
 at::Tensor PromptedSeq2SeqModelImpl::encode(const EncoderInput& given) {
   const int64_t tokens = active_virtual_tokens(*tuner_);

@@ -19,8 +19,7 @@ using namespace test;  // NOLINT: what the golden tests share
 class EncoderFamilies : public testing::TestWithParam<const char*> {
  protected:
   EncoderFamilies()
-      : folder(std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden_encoders" /
-               GetParam()),
+      : folder(std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden_encoders" / GetParam()),
         contract(Contract::read(GetParam())) {}
 
   template <typename Model>
@@ -34,8 +33,7 @@ class EncoderFamilies : public testing::TestWithParam<const char*> {
     auto model = Adapted::from_pretrained(base_model<Model>(), folder, {.is_trainable = true});
     model.get_base_model()->eval();
     expect_same_files(model, folder);
-    expect_training_like_python(model, run,
-                                [&](const at::Tensor& x) { return forward(model, x); });
+    expect_training_like_python(model, run, [&](const at::Tensor& x) { return forward(model, x); });
     const TemporaryFolder saved("encoder_families");
     model.save_pretrained(saved.path());
     auto again = Adapted::from_pretrained(base_model<Model>(), saved.path());

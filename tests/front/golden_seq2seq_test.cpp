@@ -1,4 +1,5 @@
-// Adapters of encoder-decoders against Python: outputs, losses, gradients, steps, generation, files.
+// Adapters of encoder-decoders against Python: outputs, losses, gradients, steps, generation,
+// files.
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
@@ -83,9 +84,9 @@ class GoldenSeq2Seq : public testing::TestWithParam<std::string> {
   }
 
   Seq2SeqInput input() const {
-    return {.encoder = {.input_ids = run.at("input_ids"),
-                        .attention_mask = run.at("attention_mask")},
-            .decoder_attention_mask = run.at("decoder_attention_mask")};
+    return {
+        .encoder = {.input_ids = run.at("input_ids"), .attention_mask = run.at("attention_mask")},
+        .decoder_attention_mask = run.at("decoder_attention_mask")};
   }
   TaskCall call() const {
     const at::Tensor* tasks = run.find("task_ids");
@@ -241,8 +242,7 @@ TEST(PeftModelForSeq2SeqLM, RowsMayHaveAdaptersOfTheirOwn) {
     GenerateOptions options{.max_new_tokens = 5};
     options.num_beams = beams;
     const auto adapted = model.generate(sources, options);
-    const auto mixed =
-        model.generate(sources, options, {.adapter_names = {"__base__", "default"}});
+    const auto mixed = model.generate(sources, options, {.adapter_names = {"__base__", "default"}});
     EXPECT_EQ(mixed[1].tokens, adapted[1].tokens);
     const auto off = model.disable_adapter();
     EXPECT_EQ(mixed[0].tokens, model.generate(sources, options)[0].tokens);

@@ -107,8 +107,8 @@ INSTANTIATE_TEST_SUITE_P(Models, GoldenCausalGeneration,
 
 class GoldenSeq2SeqGeneration : public GoldenGeneration {
  protected:
-  Seq2SeqModel model = std::dynamic_pointer_cast<Seq2SeqModelImpl>(
-      test::Contract::read(GetParam()).model());
+  Seq2SeqModel model =
+      std::dynamic_pointer_cast<Seq2SeqModelImpl>(test::Contract::read(GetParam()).model());
 };
 
 TEST_P(GoldenSeq2SeqGeneration, EqualsPythons) { run_all(*model); }

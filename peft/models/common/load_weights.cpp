@@ -94,7 +94,8 @@ Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadRepor
   }
   for (const auto& item : model.named_buffers()) take(item.key(), item.value());
   for (const auto& entry : source.entries) {
-    if (!used.contains(&entry) && !model.may_ignore(entry.name)) report.unexpected.push_back(entry.name);
+    if (!used.contains(&entry) && !model.may_ignore(entry.name))
+      report.unexpected.push_back(entry.name);
   }
   return plan;
 }

@@ -57,7 +57,8 @@ class PretrainedModelImpl : public torch::nn::Module {
   /// where the checkpoint is a body's alone.
   virtual bool may_lack(const std::string& parameter) const;
 
-  /// Whether a checkpoint may have a key that the model has no place for, as copies of tied weights.
+  /// Whether a checkpoint may have a key that the model has no place for, as copies of tied
+  /// weights.
   virtual bool may_ignore(const std::string& key) const;
 
   /// Called with a checkpoint before its weights are placed, for what its config does not tell:

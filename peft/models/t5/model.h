@@ -132,7 +132,8 @@ class T5ForConditionalGenerationImpl : public Seq2SeqModelImpl {
   ModelShape shape() const override;
   const Json& config() const override { return json_; }
   bool may_ignore(const std::string& key) const override;
-  /// transformers' configs say of all models that their head is the embedding: the checkpoint tells.
+  /// transformers' configs say of all models that their head is the embedding: the checkpoint
+  /// tells.
   void meet(const WeightSource& checkpoint) override;
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
   bool is_gradient_checkpointing() const override { return checkpointing_; }

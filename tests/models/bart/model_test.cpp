@@ -28,8 +28,7 @@ class BartClassification : public testing::Test {
 TEST_F(BartClassification, ScoresAndGradientsEqualPythons) {
   EXPECT_EQ(model->num_labels(), 4);
   for (auto& parameter : model->parameters()) parameter.requires_grad_(true);
-  const auto logits =
-      model->forward({.input_ids = file["ids"], .attention_mask = file["mask"]});
+  const auto logits = model->forward({.input_ids = file["ids"], .attention_mask = file["mask"]});
   EXPECT_LT(relative_error(logits, file["logits"]), 1e-5);
   (logits * file["probe"]).sum().backward();
   const auto parameters = model->named_parameters();
@@ -42,8 +41,7 @@ TEST_F(BartClassification, ScoresAndGradientsEqualPythons) {
 
 TEST_F(BartClassification, TheLastEndTokenOfARowCounts) {
   const at::NoGradGuard no_grad;
-  const auto logits =
-      model->forward({.input_ids = file["twice"], .attention_mask = file["mask"]});
+  const auto logits = model->forward({.input_ids = file["twice"], .attention_mask = file["mask"]});
   EXPECT_LT(relative_error(logits, file["twice_logits"]), 1e-5);
 }
 

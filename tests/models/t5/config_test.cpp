@@ -60,8 +60,9 @@ TEST(T5Config, FeedForwardNamesAnActivationAndWhetherItGates) {
 TEST(T5Config, RefusesWhatIsOutOfRange) {
   for (const Json& wrong :
        {Json{{"d_model", 0}}, Json{{"d_kv", -1}}, Json{{"num_layers", 2.5}},
-        Json{{"vocab_size", int64_t{1} << 40}}, Json{{"vocab_size", 2147483647}, {"d_model", 99999}},
-        Json{{"dropout_rate", 2.0}}, Json{{"pad_token_id", -1}}, Json{{"feed_forward_proj", 3}},
+        Json{{"vocab_size", int64_t{1} << 40}},
+        Json{{"vocab_size", 2147483647}, {"d_model", 99999}}, Json{{"dropout_rate", 2.0}},
+        Json{{"pad_token_id", -1}}, Json{{"feed_forward_proj", 3}},
         Json{{"relative_attention_num_buckets", 3}},
         Json{{"relative_attention_num_buckets", 32}, {"relative_attention_max_distance", 16}}}) {
     EXPECT_THROW(T5Config::from_json(t5_config(wrong)), ConfigError) << wrong.dump();

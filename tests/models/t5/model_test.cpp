@@ -47,8 +47,8 @@ TEST(T5Model, TheLossIsThatOfTheScores) {
   const auto model = as_seq2seq(file.model());
   const at::NoGradGuard no_grad;
   const auto labels = file["decoder_ids"].masked_fill(file["decoder_mask"].eq(0), -100);
-  const Seq2SeqInput input{.encoder = {.input_ids = file["ids"],
-                                       .attention_mask = file["right_mask"]}};
+  const Seq2SeqInput input{
+      .encoder = {.input_ids = file["ids"], .attention_mask = file["right_mask"]}};
   auto scored = input;
   scored.decoder_input_ids = model->shift_right(labels);
   const auto logits = model->forward(scored);
