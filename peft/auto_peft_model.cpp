@@ -95,6 +95,12 @@ PeftModelForCausalLM AutoPeftModelForCausalLM::from_pretrained(const fs::path& n
                                                                ModelTask::kCausalLM, options);
 }
 
+PeftModelForSeq2SeqLM AutoPeftModelForSeq2SeqLM::from_pretrained(const fs::path& name_or_folder,
+                                                                 const AutoPeftOptions& options) {
+  return open_adapted<PeftModelForSeq2SeqLM, Seq2SeqModelImpl>(name_or_folder, "SEQ_2_SEQ_LM",
+                                                               ModelTask::kSeq2SeqLM, options);
+}
+
 PeftModelForSequenceClassification AutoPeftModelForSequenceClassification::from_pretrained(
     const fs::path& name_or_folder, const AutoPeftOptions& options) {
   return open_adapted<PeftModelForSequenceClassification, TaskModelImpl>(

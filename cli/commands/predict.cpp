@@ -6,6 +6,7 @@
 
 #include "cli/commands.h"
 #include "cli/headed_base.h"
+#include "cli/seq2seq_training.h"
 #include "peft/auto_peft_model.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -23,12 +24,13 @@ struct PredictOptions {
   int64_t batch_size = 8;
   int64_t max_length = 512;
   int64_t max_answer_length = 30;
+  int64_t max_new_tokens = 64;
   bool json = false;
 
   static void fields(auto& self, auto&& field) {
     ModelOptions::fields(self.model, field);
     field("task_type", self.task_type,
-          "SEQ_CLS, TOKEN_CLS or QUESTION_ANS; default: what the adapter was trained for.");
+          "SEQ_CLS, TOKEN_CLS, QUESTION_ANS or SEQ_2_SEQ_LM; default: what the adapter was trained for.");
     field("input", self.input,
           "JSONL or CSV file with rows as for training; labels may be missing.");
     field("text", self.text, "One text in place of --input; the question for QUESTION_ANS.");
@@ -37,6 +39,7 @@ struct PredictOptions {
     field("batch_size", self.batch_size, "Rows in a batch.");
     field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
     field("max_answer_length", self.max_answer_length, "Most tokens of an answer.");
+    field("max_new_tokens", self.max_new_tokens, "Most tokens of a target, SEQ_2_SEQ_LM.");
     field("json", self.json, "Write a JSON line with all scores for each row.");
   }
 };
@@ -195,6 +198,21 @@ TaskKind kind_of(const PredictOptions& options, const std::filesystem::path& ada
   return headed_kind(**type);
 }
 
+/// The targets of an encoder-decoder.
+int write_all_targets(const PredictOptions& options, const std::filesystem::path& adapter,
+                      const std::vector<train::TaskRow>& rows, const Console& console) {
+  const Seq2SeqBase base = open_seq2seq(options.model);
+  auto model = PeftModelForSeq2SeqLM::from_pretrained(base.model, adapter);
+  model.eval();
+  for (const std::string& target :
+       write_targets(model, *base.text, rows, options.max_length, options.max_new_tokens)) {
+    console.result(options.json ? dump_json({{"target", target}},
+                                            {.indent = {}, .ensure_ascii = false})
+                                : target);
+  }
+  return kOk;
+}
+
 int predict(const PredictOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
   if (options.model.adapter.empty()) throw UsageError("--adapter is missing: a folder.");
@@ -202,6 +220,9 @@ int predict(const PredictOptions& options, Console& console) {
   const auto adapter = local_adapter(options.model.adapter);
   const TaskKind kind = kind_of(options, adapter);
   const auto rows = rows_of(options, kind);
+  if (kind.model == ModelTask::kSeq2SeqLM) {
+    return write_all_targets(options, adapter, rows, console);
+  }
   HeadedBase base(options.model, kind, labels_of(adapter, kind));
   base.load_adapter(adapter, false);
   base.peft().eval();

@@ -97,13 +97,7 @@ at::Tensor LlamaForCausalLMImpl::head_weight() const {
 }
 
 void LlamaForCausalLMImpl::untie_head(const at::Tensor& weight) {
-  if (!lm_head) {
-    lm_head = register_module("lm_head",
-                              make_linear(weight.size(1), weight.size(0), false, weight.options()));
-    lm_head->train(is_training());
-  }
-  lm_head->weight.set_data(weight.detach());
-  lm_head->weight.requires_grad_(weight.requires_grad());
+  give_own_head(*this, lm_head, weight);
   config_.tie_word_embeddings = false;
   json_["tie_word_embeddings"] = false;
 }
