@@ -57,7 +57,7 @@ class AdaptedModel {
   /// For inference with several adapters, the first one active, in the place of that of `options`.
   static AdaptedModel open(const ModelOptions& options, const std::vector<NamedAdapter>& adapters);
   /// The base alone: put_adapter or go_on_with_adapter follows.
-  static AdaptedModel open_base(const ModelOptions& options) { return AdaptedModel(options); }
+  static AdaptedModel open_base(const ModelOptions& options);
 
   /// Puts a new LoRA adapter on the base. Throws: what get_peft_model throws.
   void put_adapter(const LoraConfig& config) { put_adapter(PeftConfig(config)); }
@@ -85,7 +85,10 @@ class AdaptedModel {
  private:
   explicit AdaptedModel(const ModelOptions& options);
 
+  void finish();
+
   OpenedModel base_;
+  std::future<std::shared_ptr<const ChatTokenizer>> reading_;  // until the adapters are loaded
   std::filesystem::path adapter_;  // its local folder; empty: none was asked for
   std::optional<PeftModelForCausalLM> peft_;
   LanguageModel prompted_;  // with the prompt before its tokens; null: no adapter is one

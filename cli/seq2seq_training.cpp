@@ -17,10 +17,10 @@ std::vector<train::Example> targets_of(const std::filesystem::path& file,
   std::vector<train::Example> examples;
   for (const train::TaskRow& row :
        train::read_task_rows(file, training.kind.rows, training.columns, true)) {
-    examples.push_back(encode_task_row(row, training.kind.rows, {}, text.tokenizer(),
-                                       {.max_length = training.max_length,
-                                        .max_target = training.max_length})
-                           .example);
+    examples.push_back(
+        encode_task_row(row, training.kind.rows, {}, text.tokenizer(),
+                        {.max_length = training.max_length, .max_target = training.max_length})
+            .example);
   }
   return examples;
 }
@@ -47,10 +47,10 @@ TrainOutcome train_seq2seq(HeadedTraining training, const Console& console) {
   data.pad_id = base.text->pad_id();
   at::manual_seed(static_cast<uint64_t>(training.run.options.seed));
   const PeftModelForSeq2SeqLM model =
-      training.config ? PeftModelForSeq2SeqLM(base.model, *training.config)
-                      : PeftModelForSeq2SeqLM::from_pretrained(
-                            base.model, local_adapter(training.model.adapter),
-                            {.is_trainable = true});
+      training.config
+          ? PeftModelForSeq2SeqLM(base.model, *training.config)
+          : PeftModelForSeq2SeqLM::from_pretrained(
+                base.model, local_adapter(training.model.adapter), {.is_trainable = true});
   base.model->set_gradient_checkpointing(training.gradient_checkpointing);
   const auto counts = model.get_nb_trainable_parameters();
   console.say(fmt::format("{} rows, {} trainable of {} parameters, {} threads", data.train.size(),

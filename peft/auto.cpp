@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <future>
-
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
@@ -88,16 +86,19 @@ PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoin
   return model;
 }
 
+std::future<std::shared_ptr<const ChatTokenizer>> read_tokenizer_beside(
+    std::shared_ptr<formats::Checkpoint> checkpoint) {
+  return std::async(std::launch::async, [checkpoint = std::move(checkpoint)] {
+    const bool there = checkpoint->tokenizer_file() || checkpoint->gguf_metadata().is_object();
+    return there ? ChatTokenizer::from_checkpoint(*checkpoint) : nullptr;
+  });
+}
+
 OpenedModel open_model(const std::filesystem::path& path, const AutoOptions& options) {
   OpenedModel opened{.checkpoint = formats::Checkpoint::open(path)};
-  // The tokenizer takes about as long to read as the weights: both at once.
-  std::future<std::shared_ptr<const ChatTokenizer>> text;
-  if (opened.checkpoint->tokenizer_file() || opened.checkpoint->gguf_metadata().is_object()) {
-    text = std::async(std::launch::async,
-                      [&] { return ChatTokenizer::from_checkpoint(*opened.checkpoint); });
-  }
+  auto text = read_tokenizer_beside(opened.checkpoint);
   opened.model = load_language_model(opened.checkpoint, options);
-  if (text.valid()) opened.text = text.get();
+  opened.text = text.get();
   return opened;
 }
 

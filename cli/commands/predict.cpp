@@ -30,7 +30,8 @@ struct PredictOptions {
   static void fields(auto& self, auto&& field) {
     ModelOptions::fields(self.model, field);
     field("task_type", self.task_type,
-          "SEQ_CLS, TOKEN_CLS, QUESTION_ANS or SEQ_2_SEQ_LM; default: what the adapter was trained for.");
+          "SEQ_CLS, TOKEN_CLS, QUESTION_ANS or SEQ_2_SEQ_LM; default: what the adapter was trained "
+          "for.");
     field("input", self.input,
           "JSONL or CSV file with rows as for training; labels may be missing.");
     field("text", self.text, "One text in place of --input; the question for QUESTION_ANS.");
@@ -204,11 +205,16 @@ int write_all_targets(const PredictOptions& options, const std::filesystem::path
   const Seq2SeqBase base = open_seq2seq(options.model);
   auto model = PeftModelForSeq2SeqLM::from_pretrained(base.model, adapter);
   model.eval();
-  for (const std::string& target :
-       write_targets(model, *base.text, rows, options.max_length, options.max_new_tokens)) {
-    console.result(options.json ? dump_json({{"target", target}},
-                                            {.indent = {}, .ensure_ascii = false})
-                                : target);
+  const auto size = static_cast<ptrdiff_t>(options.batch_size);
+  for (auto begin = rows.begin(); begin < rows.end();) {
+    const auto end = begin + std::min(size, rows.end() - begin);
+    for (const std::string& target : write_targets(model, *base.text, {begin, end},
+                                                   options.max_length, options.max_new_tokens)) {
+      console.result(options.json
+                         ? dump_json({{"target", target}}, {.indent = {}, .ensure_ascii = false})
+                         : target);
+    }
+    begin = end;
   }
   return kOk;
 }

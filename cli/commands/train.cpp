@@ -47,7 +47,8 @@ struct TrainCommandOptions {
     field("dataset_name", self.dataset_name,
           "JSONL or CSV file, or a folder with train.jsonl and perhaps valid.jsonl.", Required{});
     field("task_type", self.task_type,
-          "CAUSAL_LM, SEQ_CLS, TOKEN_CLS, QUESTION_ANS, SEQ_2_SEQ_LM, or FEATURE_EXTRACTION for pairs "
+          "CAUSAL_LM, SEQ_CLS, TOKEN_CLS, QUESTION_ANS, SEQ_2_SEQ_LM, or FEATURE_EXTRACTION for "
+          "pairs "
           "of texts.");
     field("problem_type", self.problem_type,
           "SEQ_CLS: regression, single_label_classification or multi_label_classification; "
@@ -172,7 +173,7 @@ int train_with_head(const TrainCommandOptions& options, const Console& console) 
                                   .adapter_dir = options.train.output_dir,
                                   .json_log = options.json}};
   if (options.model.adapter.empty()) training.config = new_adapter(options);
-  const auto train = training.kind.model == ModelTask::kBody         ? train_embeddings
+  const auto train = training.kind.model == ModelTask::kBody        ? train_embeddings
                      : training.kind.model == ModelTask::kSeq2SeqLM ? train_seq2seq
                                                                     : train_headed;
   const TrainOutcome outcome = train(std::move(training), console);

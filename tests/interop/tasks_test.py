@@ -12,8 +12,10 @@ import torch
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from peft.utils import load_peft_weights
 from support import ROOT, expect_close, peft, randomise, run_cases, write_rows
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import (AutoModel, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
-                          AutoModelForTokenClassification, AutoTokenizer)
+                          AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast, T5Config,
+                          T5ForConditionalGeneration)
 
 MINILM = ROOT / ".deps" / "minilm"
 DATA = ROOT / "data" / "classify"
@@ -135,6 +137,43 @@ def answers_here():
         assert context[answer["start"]:answer["end"]] == answer["answer"]
 
 
+def tiny_writer():
+    """A T5 whose tokens are words, in a folder with its tokenizer."""
+    words = ["<pad>", "</s>", "<unk>", *"one two three four five six seven eight nine ten".split()]
+    words_alone = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    words_alone.pre_tokenizer = pre_tokenizers.Whitespace()
+    words_alone.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    words_alone.add_special_tokens(["<pad>", "</s>", "<unk>"])
+    torch.manual_seed(9)
+    config = T5Config(vocab_size=len(words), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
+                      decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, dropout_rate=0.0)
+    folder = support.WORK / "writer"
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    PreTrainedTokenizerFast(tokenizer_object=words_alone, pad_token="<pad>", eos_token="</s>",
+                            unk_token="<unk>").save_pretrained(folder)
+    return folder
+
+
+def targets_here():
+    """An encoder-decoder learns to say words backwards; Python writes the same targets."""
+    folder, out = tiny_writer(), support.WORK / "out"
+    words = "one two three four five six seven eight nine ten".split()
+    rows = [{"text": f"{a} {b}", "target": f"{b} {a}"} for a in words for b in words if a != b]
+    path = write_rows(rows, "rows.jsonl")
+    peft("train", model_name_or_path=folder, dataset_name=path, output_dir=out, task_type="SEQ_2_SEQ_LM",
+         lora_target_modules="all-linear", lora_dropout=0, dtype="float32", per_device_train_batch_size=16,
+         **{**STEPS, "max_steps": 40})
+    ours = peft("predict", model_name_or_path=folder, adapter=out, input=path, dtype="float32",
+                max_new_tokens=6).splitlines()
+    model = PeftModel.from_pretrained(T5ForConditionalGeneration.from_pretrained(folder), out).eval()
+    reader = AutoTokenizer.from_pretrained(folder)
+    batch = reader([row["text"] for row in rows], return_tensors="pt", padding=True)
+    python = reader.batch_decode(model.generate(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"],
+                                                max_new_tokens=6, do_sample=False), skip_special_tokens=True)
+    assert ours == python, [pair for pair in zip(ours, python) if pair[0] != pair[1]][:3]
+    assert len(set(ours)) > 5, "all targets are alike"
+
+
 def embeddings():
     """The vectors of texts, as the checkpoint's own files ask for them."""
     texts = [row["text"] for row in lines_of(DATA / "heldout.jsonl")[:20]]
@@ -186,6 +225,7 @@ CASES = {
         lambda **task: PrefixTuningConfig(num_virtual_tokens=4, **task)),
     "tokens, trained here": tokens_here,
     "answers, trained here": answers_here,
+    "targets, trained here": targets_here,
     "embeddings": embeddings,
     "a data set in CSV": csv_data,
 }
