@@ -50,6 +50,7 @@ PretrainedModel open_base(const PeftConfig& config, const fs::path& folder, Mode
                       "yourself and call from_pretrained of the class of its task.");
   }
   AutoOptions base = options.base;
+  base.warn_of_new_head = false;  // the adapter brings it
   const bool classifies =
       task == ModelTask::kSequenceClassification || task == ModelTask::kTokenClassification;
   if (classifies && !base.config.contains("num_labels")) {
@@ -92,6 +93,12 @@ PeftModelForCausalLM AutoPeftModelForCausalLM::from_pretrained(const fs::path& n
                                                                const AutoPeftOptions& options) {
   return open_adapted<PeftModelForCausalLM, LanguageModelImpl>(name_or_folder, "CAUSAL_LM",
                                                                ModelTask::kCausalLM, options);
+}
+
+PeftModelForSeq2SeqLM AutoPeftModelForSeq2SeqLM::from_pretrained(const fs::path& name_or_folder,
+                                                                 const AutoPeftOptions& options) {
+  return open_adapted<PeftModelForSeq2SeqLM, Seq2SeqModelImpl>(name_or_folder, "SEQ_2_SEQ_LM",
+                                                               ModelTask::kSeq2SeqLM, options);
 }
 
 PeftModelForSequenceClassification AutoPeftModelForSequenceClassification::from_pretrained(

@@ -6,6 +6,7 @@
 #include "peft/peft_model_for_causal_lm.h"
 #include "peft/peft_model_for_feature_extraction.h"
 #include "peft/peft_model_for_question_answering.h"
+#include "peft/peft_model_for_seq2seq_lm.h"
 #include "peft/peft_model_for_sequence_classification.h"
 #include "peft/peft_model_for_token_classification.h"
 
@@ -27,6 +28,11 @@ struct AutoPeftOptions {
 struct AutoPeftModelForCausalLM {
   static PeftModelForCausalLM from_pretrained(const std::filesystem::path& name_or_folder,
                                               const AutoPeftOptions& options = {});
+};
+
+struct AutoPeftModelForSeq2SeqLM {
+  static PeftModelForSeq2SeqLM from_pretrained(const std::filesystem::path& name_or_folder,
+                                               const AutoPeftOptions& options = {});
 };
 
 struct AutoPeftModelForSequenceClassification {

@@ -22,6 +22,7 @@
 #include "peft/peft_model_for_causal_lm.h"
 #include "peft/peft_model_for_feature_extraction.h"
 #include "peft/peft_model_for_question_answering.h"
+#include "peft/peft_model_for_seq2seq_lm.h"
 #include "peft/peft_model_for_sequence_classification.h"
 #include "peft/peft_model_for_token_classification.h"
 #include "peft/tensor/module_kind.h"

@@ -7,6 +7,7 @@
 #include "peft/base/error.h"
 #include "peft/base/warnings.h"
 #include "peft/methods/lora/config.h"
+#include "peft/mixed_generation.h"
 #include "peft/prompted_language_model.h"
 #include "peft/task_call.h"
 #include "peft/tensor/call_tokens.h"
@@ -159,14 +160,7 @@ std::vector<Continuation> PeftModelForCausalLM::generate(
     return peft::generate(prompted, prompts, options);
   }
   if (scope.mixed() == nullptr) return peft::generate(*model_, prompts, options);
-  std::vector<int64_t> batch;
-  GenerateOptions with_rows = options;
-  with_rows.on_rows = [&](const std::vector<int64_t>& rows) {
-    if (rows != batch) scope.mixed()->keep_rows(rows);
-    batch = rows;
-    if (options.on_rows) options.on_rows(rows);
-  };
-  return peft::generate(*model_, prompts, with_rows);
+  return peft::generate(*model_, prompts, follow_rows(*scope.mixed(), options));
 }
 
 }  // namespace peft

@@ -47,11 +47,6 @@ std::shared_ptr<KeyValueCache> borrowed(KeyValueCache* cache) {
   return {std::shared_ptr<void>(), cache};
 }
 
-at::Tensor with_prompt_seen(const at::Tensor& mask, int64_t tokens) {
-  if (!mask.defined()) return {};
-  return at::cat({at::ones({mask.size(0), tokens}, mask.options()), mask}, 1);
-}
-
 void put_into_cache(const Tuner& tuner, PreparedInputs& prepared, int64_t batch) {
   if (prepared.cache && prepared.cache->length() > 0) return;
   if (!prepared.cache) prepared.cache = pretrained_model_of(tuner).new_cache();
@@ -75,6 +70,11 @@ void put_before_embeddings(const Tuner& tuner, PreparedInputs& prepared) {
 }
 
 }  // namespace
+
+at::Tensor with_prompt_seen(const at::Tensor& mask, int64_t tokens) {
+  if (!mask.defined()) return {};
+  return at::cat({at::ones({mask.size(0), tokens}, mask.options()), mask}, 1);
+}
 
 PretrainedModelImpl& pretrained_model_of(const Tuner& tuner) {
   if (auto* model = dynamic_cast<PretrainedModelImpl*>(tuner.tree().native_root().get())) {

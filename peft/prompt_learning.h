@@ -58,6 +58,9 @@ struct PreparedEncoderInputs {
 PreparedEncoderInputs put_prompt(const Tuner& tuner, const EncoderInput& input,
                                  const at::Tensor& task_ids = {});
 
+/// A mask with ones for `tokens` virtual tokens before it; undefined stays so.  mask [B, T]
+at::Tensor with_prompt_seen(const at::Tensor& mask, int64_t tokens);
+
 /// The number of virtual tokens of the active adapter; 0: it has none, or prompts are off.
 int64_t active_virtual_tokens(const Tuner& tuner);
 

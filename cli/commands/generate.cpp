@@ -23,6 +23,11 @@ struct Options {
   double top_p = 1.0;
   double min_p = 0.0;
   double repetition_penalty = 1.0;
+  int64_t no_repeat_ngram_size = 0;
+  int64_t num_beams = 1;
+  double length_penalty = 1.0;
+  std::string early_stopping = "false";
+  int64_t num_return_sequences = 1;
   std::vector<std::string> stop_strings = {};
   int64_t seed = 42;
   bool stream = false;
@@ -42,10 +47,19 @@ struct Options {
     field("top_p", self.top_p, "Sample from the best tokens that make up this probability.");
     field("min_p", self.min_p, "Leave out tokens below this share of the best one's probability.");
     field("repetition_penalty", self.repetition_penalty, "Above 1: repeat less.");
+    field("no_repeat_ngram_size", self.no_repeat_ngram_size,
+          "So many tokens in a row come once; 0: off.");
+    field("num_beams", self.num_beams, "Rows that a beam search follows; 1: off.");
+    field("length_penalty", self.length_penalty, "Above 0: favour long beams; below: short ones.");
+    field("early_stopping", self.early_stopping,
+          "End a beam search with num_beams finished beams: true, false or never.");
+    field("num_return_sequences", self.num_return_sequences,
+          "Answers to write, each on a line: samples, or the best beams.");
     field("stop_strings", self.stop_strings, "Stop where the new text contains one of these.");
     field("seed", self.seed, "Seed of the sampling.");
     field("stream", self.stream, "Write each word as soon as it is known.");
-    field("json", self.json, "Write an object with the text, its tokens and why it ended.");
+    field("json", self.json,
+          "Write an object with the text, its tokens and why it ended; a list of several.");
   }
 };
 
@@ -60,6 +74,14 @@ std::vector<int64_t> prompt_ids(const Options& options, const ChatTokenizer& tex
   return text.encode_chat(request).ids;
 }
 
+EarlyStopping early_stopping_of(const Options& options) {
+  if (options.early_stopping == "false") return EarlyStopping::kFalse;
+  if (options.early_stopping == "true") return EarlyStopping::kTrue;
+  if (options.early_stopping == "never") return EarlyStopping::kNever;
+  throw UsageError(
+      fmt::format("--early_stopping {}: expected true, false or never.", options.early_stopping));
+}
+
 /// What the flags say, before any file is opened.
 GenerateOptions flag_options(const Options& options) {
   return {.max_new_tokens = options.max_new_tokens,
@@ -70,6 +92,11 @@ GenerateOptions flag_options(const Options& options) {
           .top_p = options.top_p,
           .min_p = options.min_p,
           .repetition_penalty = options.repetition_penalty,
+          .no_repeat_ngram_size = options.no_repeat_ngram_size,
+          .num_beams = options.num_beams,
+          .length_penalty = options.length_penalty,
+          .early_stopping = early_stopping_of(options),
+          .num_return_sequences = options.num_return_sequences,
           .seed = static_cast<uint64_t>(options.seed)};
 }
 
@@ -105,13 +132,39 @@ void check_adapter_name(const Options& options, const std::vector<NamedAdapter>&
                                *options.adapter_name));
 }
 
-Continuation go_on(const Options& options, AdaptedModel& model, const std::vector<int64_t>& prompt,
-                   const GenerateOptions& settings) {
+std::vector<Continuation> go_on(const Options& options, AdaptedModel& model,
+                                const std::vector<int64_t>& prompt,
+                                const GenerateOptions& settings) {
   PeftModelForCausalLM* const peft = model.peft_or_null();
-  if (peft == nullptr) return generate(model.language_model(), {prompt}, settings).front();
+  if (peft == nullptr) return generate(model.language_model(), {prompt}, settings);
   std::vector<std::string> names;
   if (options.adapter_name) names.push_back(*options.adapter_name);
-  return peft->generate({prompt}, settings, names).front();
+  return peft->generate({prompt}, settings, names);
+}
+
+void write_answers(const Options& options, const std::vector<Continuation>& answers,
+                   const ChatTokenizer& text, size_t prompt_tokens, Console& console) {
+  Json objects = Json::array();
+  for (const Continuation& answer : answers) {
+    const std::string words = text.tokenizer().decode(answer.tokens);
+    if (!options.json) {
+      console.result(words);
+      continue;
+    }
+    objects.push_back({{"text", words},
+                       {"tokens", answer.tokens},
+                       {"prompt_tokens", prompt_tokens},
+                       {"finish_reason", reason_text(answer.reason)}});
+    if (options.num_beams > 1) objects.back()["score"] = answer.score;
+  }
+  if (!options.json) return;
+  console.result(dump_json(objects.size() == 1 ? objects.front() : objects,
+                           {.indent = {}, .ensure_ascii = false}));
+}
+
+void check_stream(const Options& options) {
+  if (!options.stream || (options.num_beams == 1 && options.num_return_sequences == 1)) return;
+  throw UsageError("--stream: expected one row that is written, got beams or several sequences.");
 }
 
 int generate_text(const Options& options, Console& console) {
@@ -119,6 +172,7 @@ int generate_text(const Options& options, Console& console) {
   const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
                       int{!options.messages.empty()};
   if (sources != 1) throw UsageError("expected exactly one of --prompt, --chat and --messages.");
+  check_stream(options);
   options.model.model.wanted_dtype();
   const auto adapters = options.model.adapters();
   check_adapter_name(options, adapters);
@@ -134,17 +188,11 @@ int generate_text(const Options& options, Console& console) {
       return true;
     };
   }
-  const Continuation result = go_on(options, model, prompt, settings);
-  if (options.json) {
-    console.result(dump_json({{"text", text.tokenizer().decode(result.tokens)},
-                              {"tokens", result.tokens},
-                              {"prompt_tokens", prompt.size()},
-                              {"finish_reason", reason_text(result.reason)}},
-                             {.indent = {}, .ensure_ascii = false}));
-  } else if (options.stream) {
+  const auto answers = go_on(options, model, prompt, settings);
+  if (options.stream && !options.json) {
     console.result(decoder.finish());
   } else {
-    console.result(text.tokenizer().decode(result.tokens));
+    write_answers(options, answers, text, prompt.size(), console);
   }
   return kOk;
 }

@@ -44,7 +44,23 @@ def processors():
     for step in chain:
         all_steps = step(ids, all_steps)
     out["all_steps"] = all_steps
-    save_file(out, FOLDER / "processors.safetensors", metadata=VERSIONS)
+    more_processors(out)
+    save_file({key: value.clone() for key, value in out.items()}, FOLDER / "processors.safetensors", metadata=VERSIONS)
+
+
+def more_processors(out):
+    """Those that look for sequences, and those that leave beams something to go on with."""
+    scores = out["scores"]
+    repeats = torch.tensor([[3, 4, 3, 4, 3, 7, 3], [1, 2, 1, 2, 8, 2, 1], [5, 5, 5, 5, 5, 5, 5]])
+    out["repeats"] = repeats
+    for size in (1, 2, 3, 8):
+        out[f"ngrams_{size}"] = steps.NoRepeatNGramLogitsProcessor(size)(repeats, scores)
+    words = [[7], [11], [3, 9], [2, 1, 8], [5, 5, 6], [1, 1, 1, 1, 1, 1, 1, 1]]
+    out["bad_words"] = steps.NoBadWordsLogitsProcessor(words, [11])(repeats, scores)
+    out["forced_3"] = steps.ForcedBOSTokenLogitsProcessor(3)(repeats[:, :1], scores)
+    out["forced_3_11"] = steps.ForcedEOSTokenLogitsProcessor(8, [3, 11])(repeats, scores)
+    out["top_p_0.01_keeps_3"] = steps.TopPLogitsWarper(0.01, min_tokens_to_keep=3)(repeats, scores)
+    out["min_p_1.0_keeps_3"] = steps.MinPLogitsWarper(1.0, min_tokens_to_keep=3)(repeats, scores)
 
 
 def load(name):
@@ -82,6 +98,7 @@ def tokens():
     save_file(out, FOLDER / "tokens.safetensors", metadata=VERSIONS)
 
 
-FOLDER.mkdir(exist_ok=True)
-processors()
-tokens()
+if __name__ == "__main__":
+    FOLDER.mkdir(exist_ok=True)
+    processors()
+    tokens()

@@ -17,10 +17,10 @@ class Logits : public testing::Test {
     EXPECT_TRUE(at::equal(got.isinf(), expected.isinf())) << name;
     EXPECT_TRUE(at::allclose(got.nan_to_num(), expected.nan_to_num(), 1e-6, 1e-6)) << name;
   }
-  std::vector<std::vector<int64_t>> rows() const {
+  std::vector<std::vector<int64_t>> rows(const std::string& name = "ids") const {
     std::vector<std::vector<int64_t>> out;
-    for (int64_t i = 0; i < file["ids"].size(0); ++i) {
-      const auto row = file["ids"][i].contiguous();
+    for (int64_t i = 0; i < file[name].size(0); ++i) {
+      const auto row = file[name][i].contiguous();
       out.emplace_back(row.const_data_ptr<int64_t>(), row.const_data_ptr<int64_t>() + row.numel());
     }
     return out;
@@ -37,6 +37,31 @@ TEST_F(Logits, RepetitionPenaltyEqualsPythons) {
 TEST_F(Logits, ForbiddenTokensEqualPythons) {
   expect_equal(forbid_tokens(scores, {3, 11}), "forbidden_3_11");
   expect_equal(forbid_tokens(scores, {3, 11, 4000, -1}), "forbidden_3_11");
+}
+
+TEST_F(Logits, RepeatedNgramsAreForbiddenAsInPython) {
+  for (const int64_t size : {1, 2, 3, 8}) {
+    expect_equal(forbid_repeated_ngrams(scores, rows("repeats"), size),
+                 "ngrams_" + std::to_string(size));
+  }
+}
+
+TEST_F(Logits, BadWordsAreForbiddenAsInPython) {
+  GenerateOptions options{.stop_token_ids = {11}};
+  options.bad_words_ids = {{7}, {11}, {3, 9}, {2, 1, 8}, {5, 5, 6}, {1, 1, 1, 1, 1, 1, 1, 1}};
+  const auto tokens = rows("repeats");
+  expect_equal(process_logits(scores, {.tokens = tokens, .new_tokens = 3, .length = 7}, options),
+               "bad_words");
+}
+
+TEST_F(Logits, ForcedTokensAreTheOnlyChoice) {
+  expect_equal(force_tokens(scores, {3}), "forced_3");
+  expect_equal(force_tokens(scores, {3, 11}), "forced_3_11");
+}
+
+TEST_F(Logits, BeamsKeepSomethingToGoOnWith) {
+  expect_equal(apply_top_p(scores, 0.01, 3), "top_p_0.01_keeps_3");
+  expect_equal(apply_min_p(scores, 1.0, 3), "min_p_1.0_keeps_3");
 }
 
 TEST_F(Logits, TemperatureEqualsPythons) {

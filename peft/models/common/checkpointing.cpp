@@ -17,7 +17,7 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-using Block = std::function<at::Tensor(const at::Tensor&)>;
+using Block = std::function<at::Tensor(const at::Tensor&, const at::Tensor&)>;
 
 at::Tensor random_state() {
   auto generator = at::detail::getDefaultCPUGenerator();
@@ -50,49 +50,63 @@ struct HeldBlock : torch::CustomClassHolder {
   Block block;
 };
 
+// A leaf with the same values: what is computed from it ends there.
+at::Tensor leaf(const at::Tensor& saved, bool needs_gradient) {
+  return saved.defined() ? saved.detach().requires_grad_(needs_gradient) : saved;
+}
+
+bool wants_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad(); }
+
 struct Checkpoint : torch::autograd::Function<Checkpoint> {
   // `anchor` requires a gradient, so that the node exists even where x does not: the parameters
   // inside of the block may.
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& anchor,
-                            const c10::intrusive_ptr<HeldBlock>& held) {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& shared,
+                            const at::Tensor& anchor, const c10::intrusive_ptr<HeldBlock>& held) {
     (void)anchor;
     context->saved_data["random"] = random_state();
     context->saved_data["block"] = c10::IValue::make_capsule(held);
-    context->saved_data["needs_x"] = x.requires_grad();
-    context->save_for_backward({x});
-    return held->block(x);
+    context->saved_data["needs_x"] = wants_gradient(x);
+    context->saved_data["needs_shared"] = wants_gradient(shared);
+    context->save_for_backward({x, shared});
+    return held->block(x, shared);
   }
 
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     const auto saved = context->get_saved_variables();
     const auto held =
         c10::static_intrusive_pointer_cast<HeldBlock>(context->saved_data["block"].toCapsule());
-    const bool needs_x = context->saved_data["needs_x"].toBool();
-    auto x = saved[0].detach();
-    x.requires_grad_(needs_x);
+    const auto x = leaf(saved[0], context->saved_data["needs_x"].toBool());
+    const auto shared = leaf(saved[1], context->saved_data["needs_shared"].toBool());
     at::Tensor y;
     {
       RandomStateScope scope(context->saved_data["random"].toTensor());
       at::AutoGradMode on(true);
-      y = held->block(x);
+      y = held->block(x, shared);
     }
     if (y.requires_grad()) torch::autograd::backward({y}, {gradients[0]});
-    return {needs_x ? x.grad() : at::Tensor(), at::Tensor(), at::Tensor()};
+    return {x.grad(), wants_gradient(shared) ? shared.grad() : at::Tensor(), at::Tensor(),
+            at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor checkpoint(Block block, const at::Tensor& x) {
-  if (!at::GradMode::is_enabled()) return block(x);
+at::Tensor checkpoint(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x) {
+  return checkpoint([inner = std::move(block)](const at::Tensor& input,
+                                               const at::Tensor&) { return inner(input); },
+                    x, {});
+}
+
+at::Tensor checkpoint(Block block, const at::Tensor& x, const at::Tensor& shared) {
+  if (!at::GradMode::is_enabled()) return block(x, shared);
   if (auto tokens = CallTokens::current()) {
-    block = [tokens, inner = std::move(block)](const at::Tensor& input) {
+    block = [tokens, inner = std::move(block)](const at::Tensor& input, const at::Tensor& second) {
       const CallTokensScope scope(tokens);
-      return inner(input);
+      return inner(input, second);
     };
   }
   auto anchor = at::empty({0}, x.options().requires_grad(false)).requires_grad_(true);
-  return Checkpoint::apply(x, anchor, c10::make_intrusive<HeldBlock>(std::move(block)));
+  return Checkpoint::apply(x, shared, anchor, c10::make_intrusive<HeldBlock>(std::move(block)));
 }
 
 }  // namespace peft

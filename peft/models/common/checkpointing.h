@@ -12,4 +12,11 @@ namespace peft {
 ///   x, block(x): one floating-point tensor each
 at::Tensor checkpoint(std::function<at::Tensor(const at::Tensor&)> block, const at::Tensor& x);
 
+/// The same for a block that also reads something that all blocks share and that may require a
+/// gradient: an encoder's states.
+///   x, block(x, shared): one floating-point tensor each; shared: another, or undefined
+at::Tensor checkpoint(
+    std::function<at::Tensor(const at::Tensor& x, const at::Tensor& shared)> block,
+    const at::Tensor& x, const at::Tensor& shared);
+
 }  // namespace peft

@@ -85,8 +85,8 @@ std::string ConfigReader::text(const std::string& key, std::optional<std::string
   return json_.at(key).get<std::string>();
 }
 
-int64_t read_num_labels(const ConfigReader& reader) {
-  if (!reader.has("id2label")) return reader.size("num_labels", 2);
+int64_t read_num_labels(const ConfigReader& reader, int64_t fallback) {
+  if (!reader.has("id2label")) return reader.size("num_labels", fallback);
   const auto& labels = reader.json().at("id2label");
   if (labels.is_object() && !labels.empty()) return static_cast<int64_t>(labels.size());
   throw ConfigError(fmt::format(

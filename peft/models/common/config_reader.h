@@ -44,10 +44,11 @@ class ConfigReader {
   std::string where_;
 };
 
-/// How many labels a model with a head tells apart: those of id2label, else num_labels, else 2.
+/// How many labels a model with a head tells apart: those of id2label, else num_labels, else
+/// `fallback`.
 /// Source: PreTrainedConfig.__post_init__ in transformers/configuration_utils.py.
 /// Throws: ConfigError.
-int64_t read_num_labels(const ConfigReader& reader);
+int64_t read_num_labels(const ConfigReader& reader, int64_t fallback = 2);
 
 /// pad_token_id, whose row of the embedding gets no gradient; a null gives none.
 /// Throws: ConfigError where it is no number below vocab_size.

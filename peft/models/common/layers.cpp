@@ -34,4 +34,14 @@ at::Tensor normalize(const at::Tensor& x, const torch::nn::LayerNorm& layer) {
                         layer->options.eps());
 }
 
+void give_own_head(torch::nn::Module& model, torch::nn::Linear& head, const at::Tensor& weight) {
+  if (!head) {
+    head = model.register_module(
+        "lm_head", make_linear(weight.size(1), weight.size(0), false, weight.options()));
+    head->train(model.is_training());
+  }
+  head->weight.set_data(weight.detach());
+  head->weight.requires_grad_(weight.requires_grad());
+}
+
 }  // namespace peft

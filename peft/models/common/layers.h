@@ -19,4 +19,8 @@ torch::nn::LayerNorm make_layer_norm(int64_t width, double eps, at::TensorOption
 /// What the layer computes.  x [..., width] -> the same shape
 at::Tensor normalize(const at::Tensor& x, const torch::nn::LayerNorm& layer);
 
+/// Gives a model whose head was its embedding a module `lm_head` with a weight of its own, or its
+/// lm_head another weight.  head: the model's holder of it; weight [V, width]
+void give_own_head(torch::nn::Module& model, torch::nn::Linear& head, const at::Tensor& weight);
+
 }  // namespace peft

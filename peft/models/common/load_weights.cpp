@@ -94,7 +94,11 @@ Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadRepor
   }
   for (const auto& item : model.named_buffers()) take(item.key(), item.value());
   for (const auto& entry : source.entries) {
-    if (!used.contains(&entry)) report.unexpected.push_back(entry.name);
+    // Old files hold the numbers 0, 1, 2, ... of the positions.
+    if (entry.name.ends_with("embeddings.position_ids")) continue;
+    if (!used.contains(&entry) && !model.may_ignore(entry.name)) {
+      report.unexpected.push_back(entry.name);
+    }
   }
   return plan;
 }
@@ -115,6 +119,7 @@ void initialise(const at::Tensor& parameter, const Json& config) {
 
 LoadReport load_weights(PretrainedModelImpl& model, const WeightSource& source) {
   LoadReport report;
+  model.meet(source);
   const auto [placed, fresh] = make_plan(model, source, report);
   std::vector<at::Tensor> values(placed.size());
   at::parallel_for(0, static_cast<int64_t>(placed.size()), 1, [&](int64_t begin, int64_t end) {

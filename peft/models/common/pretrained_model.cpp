@@ -37,6 +37,10 @@ std::string PretrainedModelImpl::renamed_key(const std::string& key) const {
 
 bool PretrainedModelImpl::may_lack(const std::string&) const { return false; }
 
+bool PretrainedModelImpl::may_ignore(const std::string&) const { return false; }
+
+void PretrainedModelImpl::meet(const WeightSource&) {}
+
 void PretrainedModelImpl::untie_head(const at::Tensor&) {
   throw UnsupportedError("untie_head: expected a model with a head that scores tokens, got " +
                          name() + ", which has none.");

@@ -12,6 +12,8 @@
 
 namespace peft {
 
+struct WeightSource;
+
 /// What a model is made for: its body alone, or the body with a head.
 enum class ModelTask {
   kBody,
@@ -54,6 +56,14 @@ class PretrainedModelImpl : public torch::nn::Module {
   /// Whether a checkpoint may lack a parameter, which then begins with random numbers: the head's,
   /// where the checkpoint is a body's alone.
   virtual bool may_lack(const std::string& parameter) const;
+
+  /// Whether a checkpoint may have a key that the model has no place for, as copies of tied
+  /// weights.
+  virtual bool may_ignore(const std::string& key) const;
+
+  /// Called with a checkpoint before its weights are placed, for what its config does not tell:
+  /// whether the head is the embedding.
+  virtual void meet(const WeightSource& checkpoint);
 
   /// Token ids to vectors, adapters included; positions and token types are not added.
   ///   ids [B, T] -> [B, T, hidden]

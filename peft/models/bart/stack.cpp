@@ -1,0 +1,154 @@
+#include <ATen/ATen.h>
+#include <torch/nn/module.h>
+
+#include <cmath>
+#include <limits>
+
+#include "peft/models/bart/model.h"
+#include "peft/models/common/checkpointing.h"
+#include "peft/models/common/encoder_blocks.h"
+#include "peft/models/common/project.h"
+
+namespace peft::bart {
+namespace {
+
+constexpr int64_t kFirstPosition = 2;  // rows of the table before the first token's
+constexpr double kEpsilon = 1e-5;
+
+// In float16 sums overflow; the encoder's are bounded.
+at::Tensor bounded(const at::Tensor& x) {
+  if (x.scalar_type() != at::kHalf || at::isfinite(x).all().item<bool>()) return x;
+  const double bound = static_cast<double>(std::numeric_limits<c10::Half>::max()) - 1000;
+  return x.clamp(-bound, bound);
+}
+
+}  // namespace
+
+AttentionImpl::AttentionImpl(const BartConfig& config, const StackConfig& stack, int64_t layer,
+                             at::TensorOptions options)
+    : layer_(layer), width_(config.d_model / stack.heads), dropout_(config.attention_dropout) {
+  const auto square = [&](const char* name) {
+    return register_module(name, make_linear(config.d_model, config.d_model, true, options));
+  };
+  k_proj = square("k_proj");
+  v_proj = square("v_proj");
+  q_proj = square("q_proj");
+  out_proj = square("out_proj");
+}
+
+at::Tensor AttentionImpl::heads(const at::Tensor& x, const torch::nn::Linear& layer) const {
+  return project(x, layer)
+      .view({x.size(0), x.size(1), -1, width_})
+      .transpose(1, 2);  // [B, H, T, D]
+}
+
+at::Tensor AttentionImpl::attend_with(const at::Tensor& x,
+                                      const std::pair<at::Tensor, at::Tensor>& keys,
+                                      const AttentionMask& mask) {
+  const AttentionOptions options{.scale = 1.0 / std::sqrt(static_cast<double>(width_)),
+                                 .dropout = is_training() ? dropout_ : 0.0};
+  return project(attend(heads(x, q_proj), keys.first, keys.second, mask, options), out_proj);
+}
+
+at::Tensor AttentionImpl::to_itself(const at::Tensor& x, const StackContext& context) {
+  std::pair keys(heads(x, k_proj), heads(x, v_proj));
+  if (context.cache != nullptr) {
+    keys = context.cache->self_attention->append(layer_, keys.first, keys.second);
+  }
+  return attend_with(x, keys, context.own);
+}
+
+at::Tensor AttentionImpl::to_source(const at::Tensor& x, const StackContext& context) {
+  auto* cache = context.cache == nullptr ? nullptr : context.cache->cross_attention.get();
+  const auto keys = cross_keys_and_values(cache, layer_, [&] {
+    return std::pair(heads(context.states, k_proj), heads(context.states, v_proj));
+  });
+  return attend_with(x, keys, context.source);
+}
+
+LayerImpl::LayerImpl(const BartConfig& config, bool decodes, int64_t number,
+                     at::TensorOptions options)
+    : activation_(config.activation),
+      dropout_(config.dropout),
+      activation_dropout_(config.activation_dropout) {
+  const auto& stack = decodes ? config.decoder : config.encoder;
+  const auto norm = [&](const char* name) {
+    return register_module(name, make_layer_norm(config.d_model, kEpsilon, options));
+  };
+  self_attn = register_module("self_attn", Attention(config, stack, number, options));
+  self_attn_layer_norm = norm("self_attn_layer_norm");
+  if (decodes) {
+    encoder_attn = register_module("encoder_attn", Attention(config, stack, number, options));
+    encoder_attn_layer_norm = norm("encoder_attn_layer_norm");
+  }
+  fc1 = register_module("fc1", make_linear(config.d_model, stack.inner, true, options));
+  fc2 = register_module("fc2", make_linear(stack.inner, config.d_model, true, options));
+  final_layer_norm = norm("final_layer_norm");
+}
+
+at::Tensor LayerImpl::dense(const at::Tensor& x) {
+  const auto inner = at::dropout(activation_(project(x, fc1)), activation_dropout_, is_training());
+  return project(inner, fc2);
+}
+
+at::Tensor LayerImpl::forward(const at::Tensor& given, const StackContext& context) {
+  const auto add = [this](const at::Tensor& x, const at::Tensor& y,
+                          const torch::nn::LayerNorm& norm) {
+    return normalize(x + at::dropout(y, dropout_, is_training()), norm);
+  };
+  auto x = add(given, self_attn->to_itself(given, context), self_attn_layer_norm);
+  if (encoder_attn) x = add(x, encoder_attn->to_source(x, context), encoder_attn_layer_norm);
+  x = add(x, dense(x), final_layer_norm);
+  return encoder_attn ? x : bounded(x);
+}
+
+StackImpl::StackImpl(const BartConfig& config, bool decodes, at::TensorOptions options)
+    : dropout_(config.dropout),
+      layerdrop_(decodes ? config.decoder.layerdrop : config.encoder.layerdrop) {
+  embed_positions = register_module(
+      "embed_positions",
+      make_embedding(config.max_position_embeddings + kFirstPosition, config.d_model, options));
+  layers = register_module("layers", torch::nn::ModuleList());
+  const auto count = decodes ? config.decoder.layers : config.encoder.layers;
+  for (int64_t i = 0; i < count; ++i) {
+    layers_.emplace_back(config, decodes, i, options);
+    layers->push_back(layers_.back());
+  }
+  layernorm_embedding =
+      register_module("layernorm_embedding", make_layer_norm(config.d_model, kEpsilon, options));
+}
+
+at::Tensor StackImpl::positions(int64_t tokens, int64_t past) const {
+  const auto& table = embed_positions->weight;
+  check_positions(past + tokens, table.size(0) - kFirstPosition);
+  const auto first = past + kFirstPosition;
+  return at::embedding(table, at::arange(first, first + tokens, table.device()));
+}
+
+bool StackImpl::leaves_out() const {
+  return layerdrop_ > 0 && is_training() && at::rand({}).item<double>() < layerdrop_;
+}
+
+at::Tensor StackImpl::forward(const at::Tensor& embedded, const StackContext& context,
+                              bool recompute) {
+  const auto past = context.cache == nullptr ? 0 : context.cache->self_attention->length();
+  auto x = normalize(embedded + positions(embedded.size(1), past), layernorm_embedding);
+  x = at::dropout(x, dropout_, is_training());
+  for (auto& layer : layers_) {
+    if (leaves_out()) continue;
+    if (!recompute) {
+      x = layer->forward(x, context);
+      continue;
+    }
+    x = checkpoint(
+        [layer, context](const at::Tensor& y, const at::Tensor& states) mutable {
+          auto same = context;
+          same.states = states;
+          return layer->forward(y, same);
+        },
+        x, context.states);
+  }
+  return x;
+}
+
+}  // namespace peft::bart
