@@ -1,5 +1,6 @@
 #include "cli/adapted_model.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <fmt/core.h>
 #include <sched.h>
@@ -64,7 +65,7 @@ std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id) {
   return folder;
 }
 
-AdaptedModel::AdaptedModel(const ModelOptions& options) {
+AdaptedModel::AdaptedModel(const ModelOptions& options) : task_id_(options.task_id) {
   const auto dtype = options.wanted_dtype();
   const auto device = options.wanted_device();
   if (!options.adapter.empty()) adapter_ = local_adapter(options.adapter);
@@ -131,11 +132,15 @@ void AdaptedModel::take_adapter_out() {
 // Commands that know nothing of adapters read the model with its prompt.
 void AdaptedModel::see_prompt() {
   if (!peft_ || !peft_->tuner().is_prompt_learning()) return;
-  prompted_ = std::make_shared<PromptedLanguageModelImpl>(peft_->shared_tuner());
+  prompted_ = std::make_shared<PromptedLanguageModelImpl>(peft_->shared_tuner(), task_ids());
 }
 
 void AdaptedModel::go_on_with_adapter() {
   peft_ = PeftModelForCausalLM::from_pretrained(base_.model, adapter_, {.is_trainable = true});
+}
+
+at::Tensor AdaptedModel::task_ids() const {
+  return task_id_ < 0 ? at::Tensor() : at::tensor({task_id_}, at::kLong);
 }
 
 const ChatTokenizer& AdaptedModel::text() const {

@@ -21,6 +21,7 @@ struct ModelOptions {
   std::string dtype = "auto";
   bool bf16 = false;
   std::string device = "auto";
+  int64_t task_id = -1;
 
   static void fields(auto& self, auto&& field) {
     field("model_name_or_path", self.model_name_or_path,
@@ -34,6 +35,9 @@ struct ModelOptions {
     field(
         "device", self.device,
         "What computes: auto (a GPU where libtorch serves one, else the CPU), cpu, cuda, cuda:1.");
+    field("task_id", self.task_id,
+          "Task of the texts, for an adapter that tells tasks apart; rows of training data name "
+          "theirs as task_id.");
   }
 
   /// Throws: UsageError (no such word), ConfigError (a device that is not there).
@@ -77,6 +81,9 @@ class AdaptedModel {
   /// Null where the checkpoint has no tokenizer.
   const ChatTokenizer* text_or_null() const { return base_.text.get(); }
 
+  /// The task of every row, [1]; undefined: none was given.
+  at::Tensor task_ids() const;
+
   /// Throws: ConfigError where there is no adapter.
   PeftModelForCausalLM& peft();
   /// Null where there is no adapter.
@@ -90,6 +97,7 @@ class AdaptedModel {
   OpenedModel base_;
   std::future<std::shared_ptr<const ChatTokenizer>> reading_;  // until the adapters are loaded
   std::filesystem::path adapter_;  // its local folder; empty: none was asked for
+  int64_t task_id_ = -1;           // below 0: none was given
   std::optional<PeftModelForCausalLM> peft_;
   LanguageModel prompted_;  // with the prompt before its tokens; null: no adapter is one
   void see_prompt();

@@ -166,7 +166,7 @@ Json to_json(const Facts& facts) {
 std::string describe(const Facts& facts, const Terminal& terminal) {
   std::string text = styled(facts.path.string(), Style::kBold, terminal) + "\n";
   const auto line = [&](std::string_view name, const std::string& value) {
-    text += fmt::format("  {:<26}{}\n", name, value);
+    text += fmt::format("  {:<25} {}\n", name, value);
   };
   line("kind", facts.kind);
   line(facts.kind == "adapter" ? "trained parameters" : "parameters",

@@ -7,7 +7,7 @@ CausalLMTask::CausalLMTask(PeftModelForCausalLM model, std::string adapter)
 
 at::Tensor CausalLMTask::loss_sum(const train::Batch& batch) {
   return model_.loss_sum({.input_ids = batch.input_ids, .attention_mask = batch.attention_mask},
-                         batch.labels);
+                         batch.labels, {.task_ids = batch.task_ids});
 }
 
 }  // namespace peft

@@ -137,9 +137,9 @@ std::vector<Continuation> go_on(const Options& options, AdaptedModel& model,
                                 const GenerateOptions& settings) {
   PeftModelForCausalLM* const peft = model.peft_or_null();
   if (peft == nullptr) return generate(model.language_model(), {prompt}, settings);
-  std::vector<std::string> names;
-  if (options.adapter_name) names.push_back(*options.adapter_name);
-  return peft->generate({prompt}, settings, names);
+  CausalLMCall call{.task_ids = model.task_ids()};
+  if (options.adapter_name) call.adapter_names.push_back(*options.adapter_name);
+  return peft->generate({prompt}, settings, call);
 }
 
 void write_answers(const Options& options, const std::vector<Continuation>& answers,

@@ -60,6 +60,11 @@ Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& r
     batch.second_ids = padded(chosen, &Example::second_ids, pad_id);
     batch.second_mask = mask_of(chosen, &Example::second_ids, batch.second_ids.size(1));
   }
+  if (chosen.front()->task_id) {
+    std::vector<int64_t> tasks;
+    for (const Example* row : chosen) tasks.push_back(row->task_id.value_or(-1));
+    batch.task_ids = at::tensor(tasks, at::kLong);
+  }
   if (!chosen.front()->row_target.empty()) {
     batch.row_targets = targets_of(chosen);
   } else {

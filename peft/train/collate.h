@@ -16,6 +16,7 @@ struct Batch {
   at::Tensor labels = {};          // [B, T] int64, -100 where not counted; [B, U] of target texts
   at::Tensor token_type_ids = {};  // [B, T] int64; undefined where rows have none
   at::Tensor row_targets = {};     // [B, K] float64; undefined where tokens have labels
+  at::Tensor task_ids = {};        // [B] int64; undefined where rows have none
   at::Tensor second_ids = {};      // [B, S] int64; undefined where rows have no second text
   at::Tensor second_mask = {};     // [B, S] int64; undefined where none of those is padded
   int64_t rows = 0;
@@ -23,7 +24,7 @@ struct Batch {
   int64_t counted = 0;  // labels that the loss counts
 };
 
-/// Puts rows together, padded on the right to the longest of them.
+/// Puts rows together, which are alike in what they have, padded on the right to the longest of them.
 /// Source: DataCollatorForLanguageModeling in trl/trainer/sft_trainer.py.
 Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& rows,
               int64_t pad_id = 0);

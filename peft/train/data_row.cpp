@@ -93,6 +93,11 @@ DataRow parse_row(const Json& object, const std::string& where, const DataRowOpt
     if (!name.is_string()) throw_bad_field(where, "adapter_name", "a string", name);
     row.adapter_name = name.get<std::string>();
   }
+  if (object.contains("task_id") && !object["task_id"].is_null()) {
+    const Json& task = object["task_id"];
+    if (!task.is_number_integer()) throw_bad_field(where, "task_id", "a whole number", task);
+    row.task_id = task.get<int64_t>();
+  }
   // Data sets often keep tools as text. Source: SFTTrainer._prepare_dataset in trl.
   if (row.tools.is_string()) row.tools = parse_json(row.tools.get<std::string>(), where);
   if (object.contains("input_ids")) {

@@ -136,6 +136,7 @@ Tokenised checked(const DataRow& row, const TextEncoder* encoder, const ExampleO
     const std::string text = error.what();
     throw ConfigError(text.starts_with(row.where) ? text : row.where + ": " + text);
   }
+  result.example.task_id = row.task_id;
   if (result.example.input_ids.empty()) {
     throw ConfigError(fmt::format(
         "{}: the row has no tokens: expected at least one. Remove the line.", row.where));

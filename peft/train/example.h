@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@ struct Example {
   std::vector<int64_t> labels = {};  // kIgnoreLabel: not counted
   Labels kind = Labels::kOfNextToken;
   std::vector<int64_t> token_type_ids = {};  // empty: the model gets none
+  std::optional<int64_t> task_id = {};       // for adapters that tell tasks apart
   std::vector<int64_t> second_ids = {};      // of a second text that is read on its own
   /// Instead of labels: a class, numbers that are to be met, or the borders of an answer.
   std::vector<double> row_target = {};

@@ -183,7 +183,7 @@ TEST_P(GoldenSeq2Seq, FilesCrossInBothDirections) {
   expect_generated(loaded);
 
   const PeftModelForSeq2SeqLM model = learning_model();
-  const TemporaryFolder ours("seq2seq_" + GetParam());
+  const test::TemporaryFolder ours("seq2seq_" + GetParam());
   model.save_pretrained(ours.path());
   const StateDict written = read_adapter_weights(ours.path());
   const StateDict python = read_adapter_weights(folder);

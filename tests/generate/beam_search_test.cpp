@@ -53,7 +53,7 @@ GenerateOptions options_of(const Json& json) {
   return options;
 }
 
-struct Run {
+struct GoldenRun {
   GenerateOptions options;
   Rows prompts;
 };
@@ -61,8 +61,9 @@ struct Run {
 class GoldenGeneration : public testing::TestWithParam<std::string> {
  protected:
   void SetUp() override {
-    for (const auto& [label, json] : Json::parse(file.metadata.at("options")).items()) {
-      Run run{.options = options_of(json)};
+    const Json options = Json::parse(file.metadata.at("options"));
+    for (const auto& [label, json] : options.items()) {
+      GoldenRun run{.options = options_of(json)};
       const int64_t rows = run.options.do_sample ? 1 : file["ids"].size(0);
       for (int64_t i = 0; i < rows; ++i) {
         const auto ids = file["ids"][i], mask = file["mask"][i].to(at::kBool);
@@ -91,7 +92,7 @@ class GoldenGeneration : public testing::TestWithParam<std::string> {
   }
 
   test::GoldenFile file = test::GoldenFile::read("generate", "beams_" + GetParam());
-  std::map<std::string, Run> runs;
+  std::map<std::string, GoldenRun> runs;
 };
 
 class GoldenCausalGeneration : public GoldenGeneration {};
@@ -115,7 +116,7 @@ TEST_P(GoldenSeq2SeqGeneration, EqualsPythons) { run_all(*model); }
 
 TEST_P(GoldenSeq2SeqGeneration, ASourceOfABatchGivesWhatItGivesAlone) {
   for (const char* label : {"beams_3", "greedy_stops"}) {
-    const Run& run = runs.at(label);
+    const GoldenRun& run = runs.at(label);
     const auto together = generate(*model, run.prompts, run.options);
     const auto each = static_cast<size_t>(run.options.num_return_sequences);
     for (size_t i = 0; i < run.prompts.size(); ++i) {
