@@ -72,7 +72,22 @@ AdaptedModel::AdaptedModel(const ModelOptions& options) {
   const auto base =
       hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
   use_all_cores();
-  base_ = open_model(base, {.dtype = dtype, .device = device});
+  base_.checkpoint = formats::Checkpoint::open(base);
+  reading_ = read_tokenizer_beside(base_.checkpoint);
+  base_.model = load_language_model(base_.checkpoint, {.dtype = dtype, .device = device});
+}
+
+AdaptedModel AdaptedModel::open_base(const ModelOptions& options) {
+  AdaptedModel model(options);
+  model.base_.text = model.reading_.get();
+  return model;
+}
+
+// Whatever adapters there are, the model is ready now.
+void AdaptedModel::finish() {
+  see_prompt();
+  base_.model->eval();
+  base_.text = reading_.get();
 }
 
 AdaptedModel AdaptedModel::open(const ModelOptions& options) {
@@ -80,8 +95,7 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options) {
   if (!options.adapter.empty()) {
     model.peft_ = PeftModelForCausalLM::from_pretrained(model.base_.model, model.adapter_);
   }
-  model.see_prompt();
-  model.base_.model->eval();
+  model.finish();
   return model;
 }
 
@@ -98,14 +112,20 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options,
                                                           {.adapter_name = adapters[i].name});
     }
   }
-  model.see_prompt();
-  model.base_.model->eval();
+  model.finish();
   return model;
 }
 
 void AdaptedModel::put_adapter(const PeftConfig& config) {
   peft_.emplace(base_.model, config);
   see_prompt();
+}
+
+void AdaptedModel::take_adapter_out() {
+  if (!peft_) return;
+  prompted_.reset();
+  peft_->unload();
+  peft_.reset();
 }
 
 // Commands that know nothing of adapters read the model with its prompt.

@@ -57,12 +57,14 @@ class AdaptedModel {
   /// For inference with several adapters, the first one active, in the place of that of `options`.
   static AdaptedModel open(const ModelOptions& options, const std::vector<NamedAdapter>& adapters);
   /// The base alone: put_adapter or go_on_with_adapter follows.
-  static AdaptedModel open_base(const ModelOptions& options) { return AdaptedModel(options); }
+  static AdaptedModel open_base(const ModelOptions& options);
 
   /// Puts a new LoRA adapter on the base. Throws: what get_peft_model throws.
   void put_adapter(const LoraConfig& config) { put_adapter(PeftConfig(config)); }
   /// The same for an adapter of any method.
   void put_adapter(const PeftConfig& config);
+  /// Takes the adapter out again; the base is as it was.
+  void take_adapter_out();
   /// Puts the adapter of `options` on the base, to be trained on.
   void go_on_with_adapter();
 
@@ -83,7 +85,10 @@ class AdaptedModel {
  private:
   explicit AdaptedModel(const ModelOptions& options);
 
+  void finish();
+
   OpenedModel base_;
+  std::future<std::shared_ptr<const ChatTokenizer>> reading_;  // until the adapters are loaded
   std::filesystem::path adapter_;  // its local folder; empty: none was asked for
   std::optional<PeftModelForCausalLM> peft_;
   LanguageModel prompted_;  // with the prompt before its tokens; null: no adapter is one

@@ -7,7 +7,10 @@ namespace peft::cli {
 // One function a file in cli/commands.
 Command train_command();
 Command generate_command();
+Command methods_command();
+Command compare_command();
 Command predict_command();
+Command embed_command();
 Command score_command();
 Command merge_command();
 Command convert_command();

@@ -1,9 +1,14 @@
 #include "cli/headed_base.h"
 
+#include <ATen/ATen.h>
+
+#include <numeric>
+
 #include "cli/console.h"
 #include "cli/hub_progress.h"
 #include "peft/base/error.h"
 #include "peft/hub/resolve.h"
+#include "peft/train/collate.h"
 
 namespace peft::cli {
 
@@ -42,7 +47,10 @@ HeadedBase::HeadedBase(const ModelOptions& options, const TaskKind& kind, LabelS
   Json config = Json::object();
   if (kind.model != ModelTask::kQuestionAnswering) config = labels_.model_config();
   base_ = load_model_as<TaskModelImpl>(checkpoint, kind.model,
-                                       {.dtype = dtype, .device = device, .config = config});
+                                       {.dtype = dtype,
+                                        .device = device,
+                                        .config = config,
+                                        .warn_of_new_head = false});  // it is learnt or loaded
 }
 
 void HeadedBase::put_adapter(const PeftConfig& config) {
@@ -63,6 +71,24 @@ TaskEncoding HeadedBase::encode(const train::TaskRow& row, int64_t max_length) c
   return encode_task_row(
       row, kind_.rows, labels_, text_->tokenizer(),
       {.max_length = max_length, .with_type_ids = has_token_types(base_->config())});
+}
+
+at::Tensor HeadedBase::scores(const std::vector<TaskEncoding>& rows) {
+  std::vector<train::Example> examples;
+  for (const TaskEncoding& row : rows) {
+    examples.push_back(row.example);
+    examples.back().row_target.clear();  // some rows may have none
+  }
+  std::vector<size_t> all(examples.size());
+  std::iota(all.begin(), all.end(), size_t{0});
+  const train::Batch batch = train::collate(examples, all, text_->pad_id());
+  const at::Tensor scores = scores_of(model(), {.input_ids = batch.input_ids,
+                                                .attention_mask = batch.attention_mask,
+                                                .token_type_ids = batch.token_type_ids})
+                                .to(at::kCPU, at::kFloat);
+  if (scores.dim() == 2) return scores;
+  const int64_t tokens = batch.input_ids.size(1);
+  return scores.narrow(1, scores.size(1) - tokens, tokens);
 }
 
 }  // namespace peft::cli

@@ -31,6 +31,10 @@ class HeadedBase {
 
   TaskEncoding encode(const train::TaskRow& row, int64_t max_length) const;
 
+  /// Scores of rows that run as one batch, without those of a prompt's tokens, on the CPU.
+  ///   -> [B, L] or [B, T, L] float32
+  at::Tensor scores(const std::vector<TaskEncoding>& rows);
+
  private:
   TaskKind kind_;
   LabelSet labels_;

@@ -20,10 +20,11 @@ namespace {
 /// The class name by which transformers finds a model's code.
 /// Source: MODEL_FOR_CAUSAL_LM_MAPPING_NAMES in transformers/models/auto/modeling_auto.py.
 std::string architecture_of(const std::string& model_type) {
-  static const std::map<std::string, std::string> names = {{"llama", "LlamaForCausalLM"},
-                                                           {"mistral", "MistralForCausalLM"},
-                                                           {"qwen2", "Qwen2ForCausalLM"},
-                                                           {"qwen3", "Qwen3ForCausalLM"}};
+  static const std::map<std::string, std::string> names = {
+      {"llama", "LlamaForCausalLM"},     {"mistral", "MistralForCausalLM"},
+      {"qwen2", "Qwen2ForCausalLM"},     {"qwen3", "Qwen3ForCausalLM"},
+      {"gpt2", "GPT2LMHeadModel"},       {"opt", "OPTForCausalLM"},
+      {"gpt_neox", "GPTNeoXForCausalLM"}};
   const auto found = names.find(model_type);
   return found == names.end() ? "" : found->second;
 }

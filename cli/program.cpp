@@ -127,9 +127,11 @@ int checked(int code, const Console& console) {
 
 const std::vector<Command>& all_commands() {
   static const std::vector<Command> commands = {
-      train_command(), convert_command(), generate_command(), predict_command(),    score_command(),
-      merge_command(), combine_command(), tokenize_command(), info_command(),       pull_command(),
-      push_command(),  login_command(),   whoami_command(),   quickstart_command(),
+      train_command(),    convert_command(), generate_command(),   predict_command(),
+      embed_command(),    score_command(),   merge_command(),      combine_command(),
+      tokenize_command(), info_command(),    pull_command(),       push_command(),
+      login_command(),    whoami_command(),  quickstart_command(), compare_command(),
+      methods_command(),
   };
   return commands;
 }

@@ -15,6 +15,8 @@ TaskKind task_kind(const std::string& task_type) {
       {"SEQ_CLS", RowTask::kSequenceClassification, ModelTask::kSequenceClassification},
       {"TOKEN_CLS", RowTask::kTokenClassification, ModelTask::kTokenClassification},
       {"QUESTION_ANS", RowTask::kQuestionAnswering, ModelTask::kQuestionAnswering},
+      {"SEQ_2_SEQ_LM", RowTask::kSeq2SeqLM, ModelTask::kSeq2SeqLM},
+      {"FEATURE_EXTRACTION", RowTask::kSequenceClassification, ModelTask::kBody},
   };
   std::vector<std::string> names{"CAUSAL_LM"};
   for (const TaskKind& kind : kinds) {

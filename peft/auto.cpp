@@ -2,8 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <future>
-
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/base/warnings.h"
@@ -30,13 +28,13 @@ Json changed(Json config, const Json& changes) {
   return config;
 }
 
-void warn_of(const LoadReport& report, const formats::Checkpoint& checkpoint) {
+void warn_of(const LoadReport& report, const formats::Checkpoint& checkpoint, bool with_head) {
   const auto place = checkpoint.path().string();
   if (!report.unexpected.empty()) {
     warn(fmt::format("{}: {} tensors have no place in the model and are ignored: {}.", place,
                      report.unexpected.size(), join_names(report.unexpected)));
   }
-  if (!report.initialised.empty()) {
+  if (with_head && !report.initialised.empty()) {
     warn(
         fmt::format("{}: {} tensors of the head are not in the checkpoint and begin with random "
                     "numbers: {}. Train them before use.",
@@ -76,7 +74,7 @@ PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoin
   source.read = [checkpoint](const std::string& name, at::ScalarType wanted) {
     return checkpoint->load(name, wanted);
   };
-  warn_of(load_weights(*model, source), *checkpoint);
+  warn_of(load_weights(*model, source), *checkpoint, options.warn_of_new_head);
   model->eval();
   if (!options.device_map.empty()) {
     dispatch_model(model, options.device_map,
@@ -88,16 +86,19 @@ PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoin
   return model;
 }
 
+std::future<std::shared_ptr<const ChatTokenizer>> read_tokenizer_beside(
+    std::shared_ptr<formats::Checkpoint> checkpoint) {
+  return std::async(std::launch::async, [checkpoint = std::move(checkpoint)] {
+    const bool there = checkpoint->tokenizer_file() || checkpoint->gguf_metadata().is_object();
+    return there ? ChatTokenizer::from_checkpoint(*checkpoint) : nullptr;
+  });
+}
+
 OpenedModel open_model(const std::filesystem::path& path, const AutoOptions& options) {
   OpenedModel opened{.checkpoint = formats::Checkpoint::open(path)};
-  // The tokenizer takes about as long to read as the weights: both at once.
-  std::future<std::shared_ptr<const ChatTokenizer>> text;
-  if (opened.checkpoint->tokenizer_file() || opened.checkpoint->gguf_metadata().is_object()) {
-    text = std::async(std::launch::async,
-                      [&] { return ChatTokenizer::from_checkpoint(*opened.checkpoint); });
-  }
+  auto text = read_tokenizer_beside(opened.checkpoint);
   opened.model = load_language_model(opened.checkpoint, options);
-  if (text.valid()) opened.text = text.get();
+  opened.text = text.get();
   return opened;
 }
 

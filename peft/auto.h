@@ -3,6 +3,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <optional>
 
@@ -26,6 +27,8 @@ struct AutoOptions {
   /// Keys of config.json with other values, as Python's from_pretrained takes them:
   /// {"num_labels": 6}, {"problem_type": "regression"}.
   Json config = Json::object();
+  /// Whether to warn of a head that begins with random numbers.
+  bool warn_of_new_head = true;
 };
 
 /// Builds the model that a checkpoint describes, for a task, and gives it its weights, in eval
@@ -64,6 +67,12 @@ struct OpenedModel {
   LanguageModel model = {};
   std::shared_ptr<const ChatTokenizer> text = {};  // null: the checkpoint has no tokenizer
 };
+
+/// Reads a checkpoint's tokenizer beside whatever the caller does meanwhile, as it takes about as
+/// long as the weights. It gives null where there is none, and throws what
+/// ChatTokenizer::from_checkpoint throws.
+std::future<std::shared_ptr<const ChatTokenizer>> read_tokenizer_beside(
+    std::shared_ptr<formats::Checkpoint> checkpoint);
 
 /// Opens a Hugging Face folder or a GGUF file.
 /// Throws: NotFoundError, FormatError, UnsupportedError, MismatchError.

@@ -50,6 +50,7 @@ PretrainedModel open_base(const PeftConfig& config, const fs::path& folder, Mode
                       "yourself and call from_pretrained of the class of its task.");
   }
   AutoOptions base = options.base;
+  base.warn_of_new_head = false;  // the adapter brings it
   const bool classifies =
       task == ModelTask::kSequenceClassification || task == ModelTask::kTokenClassification;
   if (classifies && !base.config.contains("num_labels")) {

@@ -3,14 +3,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "cli/commands.h"
 #include "cli/headed_base.h"
+#include "cli/seq2seq_training.h"
 #include "peft/auto_peft_model.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
-#include "peft/train/collate.h"
 
 namespace peft::cli {
 
@@ -25,12 +24,14 @@ struct PredictOptions {
   int64_t batch_size = 8;
   int64_t max_length = 512;
   int64_t max_answer_length = 30;
+  int64_t max_new_tokens = 64;
   bool json = false;
 
   static void fields(auto& self, auto&& field) {
     ModelOptions::fields(self.model, field);
     field("task_type", self.task_type,
-          "SEQ_CLS, TOKEN_CLS or QUESTION_ANS; default: what the adapter was trained for.");
+          "SEQ_CLS, TOKEN_CLS, QUESTION_ANS or SEQ_2_SEQ_LM; default: what the adapter was trained "
+          "for.");
     field("input", self.input,
           "JSONL or CSV file with rows as for training; labels may be missing.");
     field("text", self.text, "One text in place of --input; the question for QUESTION_ANS.");
@@ -39,6 +40,7 @@ struct PredictOptions {
     field("batch_size", self.batch_size, "Rows in a batch.");
     field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
     field("max_answer_length", self.max_answer_length, "Most tokens of an answer.");
+    field("max_new_tokens", self.max_new_tokens, "Most tokens of a target, SEQ_2_SEQ_LM.");
     field("json", self.json, "Write a JSON line with all scores for each row.");
   }
 };
@@ -145,7 +147,9 @@ std::vector<train::TaskRow> rows_of(const PredictOptions& options, const TaskKin
     throw UsageError("expected either --input or --text.");
   }
   if (!options.input.empty()) {
-    return train::read_task_rows(options.input, kind.rows, options.columns.columns, false);
+    auto rows = train::read_task_rows(options.input, kind.rows, options.columns.columns, false);
+    for (train::TaskRow& row : rows) row.label = nullptr;  // it is not looked at
+    return rows;
   }
   const auto& columns = options.columns.columns;
   Json row;
@@ -176,8 +180,15 @@ LabelSet labels_of(const std::filesystem::path& adapter, const TaskKind& kind) {
                       kind.task_type + ".");
 }
 
+/// Throws: UsageError for a task whose model has no head.
+TaskKind headed_kind(const std::string& task_type) {
+  const TaskKind kind = task_kind(task_type);
+  if (kind.model != ModelTask::kBody) return kind;
+  throw UsageError("--task_type: " + task_type + " has no labels to predict: run peft embed.");
+}
+
 TaskKind kind_of(const PredictOptions& options, const std::filesystem::path& adapter) {
-  if (!options.task_type.empty()) return task_kind(options.task_type);
+  if (!options.task_type.empty()) return headed_kind(options.task_type);
   const PeftConfig config = read_adapter_config(adapter);
   const auto* type = config.shared().task_type;
   if (type == nullptr || !*type) {
@@ -185,16 +196,39 @@ TaskKind kind_of(const PredictOptions& options, const std::filesystem::path& ada
         "--task_type: the adapter does not tell its task: expected SEQ_CLS, "
         "TOKEN_CLS or QUESTION_ANS.");
   }
-  return task_kind(**type);
+  return headed_kind(**type);
+}
+
+/// The targets of an encoder-decoder.
+int write_all_targets(const PredictOptions& options, const std::filesystem::path& adapter,
+                      const std::vector<train::TaskRow>& rows, const Console& console) {
+  const Seq2SeqBase base = open_seq2seq(options.model);
+  auto model = PeftModelForSeq2SeqLM::from_pretrained(base.model, adapter);
+  model.eval();
+  const auto size = static_cast<ptrdiff_t>(options.batch_size);
+  for (auto begin = rows.begin(); begin < rows.end();) {
+    const auto end = begin + std::min(size, rows.end() - begin);
+    for (const std::string& target : write_targets(model, *base.text, {begin, end},
+                                                   options.max_length, options.max_new_tokens)) {
+      console.result(options.json
+                         ? dump_json({{"target", target}}, {.indent = {}, .ensure_ascii = false})
+                         : target);
+    }
+    begin = end;
+  }
+  return kOk;
 }
 
 int predict(const PredictOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
   if (options.model.adapter.empty()) throw UsageError("--adapter is missing: a folder.");
-  if (!options.task_type.empty()) task_kind(options.task_type);
+  if (!options.task_type.empty()) headed_kind(options.task_type);
   const auto adapter = local_adapter(options.model.adapter);
   const TaskKind kind = kind_of(options, adapter);
   const auto rows = rows_of(options, kind);
+  if (kind.model == ModelTask::kSeq2SeqLM) {
+    return write_all_targets(options, adapter, rows, console);
+  }
   HeadedBase base(options.model, kind, labels_of(adapter, kind));
   base.load_adapter(adapter, false);
   base.peft().eval();
@@ -202,22 +236,10 @@ int predict(const PredictOptions& options, Console& console) {
   for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(options.batch_size)) {
     const size_t end = std::min(rows.size(), begin + static_cast<size_t>(options.batch_size));
     std::vector<TaskEncoding> encodings;
-    std::vector<train::Example> examples;
     for (size_t i = begin; i < end; ++i) {
       encodings.push_back(base.encode(rows[i], options.max_length));
-      examples.push_back(encodings.back().example);
-      examples.back().row_target.clear();
     }
-    std::vector<size_t> all(examples.size());
-    std::iota(all.begin(), all.end(), size_t{0});
-    const train::Batch batch = train::collate(examples, all, base.text().pad_id());
-    at::Tensor scores = scores_of(base.model(), {.input_ids = batch.input_ids,
-                                                 .attention_mask = batch.attention_mask,
-                                                 .token_type_ids = batch.token_type_ids});
-    scores = scores.to(at::kCPU, at::kFloat);
-    if (scores.dim() == 3 && scores.size(1) > batch.input_ids.size(1)) {
-      scores = scores.narrow(1, scores.size(1) - batch.input_ids.size(1), batch.input_ids.size(1));
-    }
+    const at::Tensor scores = base.scores(encodings);
     for (size_t i = begin; i < end; ++i) {
       const Prediction prediction =
           prediction_of(scores[static_cast<int64_t>(i - begin)], rows[i], encodings[i - begin],

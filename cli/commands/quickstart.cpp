@@ -1,8 +1,10 @@
 #include <fmt/core.h>
 
 #include <cmath>
+#include <optional>
 
 #include "cli/adapted_model.h"
+#include "cli/classify_quickstart.h"
 #include "cli/commands.h"
 #include "cli/exact_match.h"
 #include "cli/lora_options.h"
@@ -20,32 +22,57 @@ namespace peft::cli {
 namespace {
 
 struct QuickstartOptions {
+  std::string task = "generate";
   std::filesystem::path model = {};
-  std::filesystem::path data = "data/quickstart";
-  std::filesystem::path output_dir = "runs/quickstart";
+  std::filesystem::path data = "";
+  std::filesystem::path output_dir = "";
   std::string dtype = "auto";
   std::string device = "auto";
-  double learning_rate = 5e-4;
-  int64_t per_device_train_batch_size = 1;
-  double num_train_epochs = 0.5;
+  std::optional<double> learning_rate = {};
+  std::optional<int64_t> per_device_train_batch_size = {};
+  std::optional<double> num_train_epochs = {};
   int64_t max_steps = -1;
   int64_t lora_r = 16;
   double lora_alpha = 32;
   int64_t seed = 42;
 
   static void fields(auto& self, auto&& field) {
+    field(
+        "task", self.task,
+        "generate: answer sentences with JSON, by a language model; classify: sort sentences into "
+        "classes, by an encoder.");
     field("model", self.model, "Checkpoint folder or .gguf file.", Required{});
-    field("data", self.data, "Folder with train.jsonl and heldout.jsonl.");
-    field("output_dir", self.output_dir, "Folder for the adapter, the answers and the report.");
+    field("data", self.data,
+          "Folder with train.jsonl and heldout.jsonl; default: data/quickstart or data/classify.");
+    field("output_dir", self.output_dir,
+          "Folder for the adapter, the answers and the report; default: runs/quickstart or "
+          "runs/quickstart-classify.");
     field("dtype", self.dtype, "Type of the base's weights: auto, float32 or bfloat16.");
     field("device", self.device, "What computes: auto, cpu, cuda or cuda:1.");
-    field("learning_rate", self.learning_rate, "Highest learning rate.");
-    field("per_device_train_batch_size", self.per_device_train_batch_size, "Rows in a batch.");
-    field("num_train_epochs", self.num_train_epochs, "Passes over the data.");
+    field("learning_rate", self.learning_rate,
+          "Highest learning rate; default: 5e-4, to classify 2e-3.");
+    field("per_device_train_batch_size", self.per_device_train_batch_size,
+          "Rows in a batch; default: 1, to classify 16.");
+    field("num_train_epochs", self.num_train_epochs,
+          "Passes over the data; default: 0.5, to classify 3.");
     field("max_steps", self.max_steps, "Optimiser steps; overrides the passes where above 0.");
     field("lora_r", self.lora_r, "Rank of the update matrices.");
     field("lora_alpha", self.lora_alpha, "Numerator of the scaling factor.");
     field("seed", self.seed, "Seed of the initial weights and the order of rows.");
+  }
+
+  /// What was not said is filled in.
+  QuickstartOptions completed() const {
+    QuickstartOptions all = *this;
+    const bool classify = task == "classify";
+    if (all.data.empty()) all.data = classify ? "data/classify" : "data/quickstart";
+    if (all.output_dir.empty()) {
+      all.output_dir = classify ? "runs/quickstart-classify" : "runs/quickstart";
+    }
+    if (!all.learning_rate) all.learning_rate = classify ? 2e-3 : 5e-4;
+    if (!all.per_device_train_batch_size) all.per_device_train_batch_size = classify ? 16 : 1;
+    if (!all.num_train_epochs) all.num_train_epochs = classify ? 3 : 0.5;
+    return all;
   }
 };
 
@@ -87,11 +114,11 @@ Answers ask(const AdaptedModel& model, const std::vector<Question>& questions,
 
 TrainRun training_of(const QuickstartOptions& options, const AdaptedModel& model) {
   TrainRun run{.options = {.output_dir = options.output_dir.string(),
-                           .per_device_train_batch_size = options.per_device_train_batch_size,
-                           .learning_rate = options.learning_rate,
+                           .per_device_train_batch_size = *options.per_device_train_batch_size,
+                           .learning_rate = *options.learning_rate,
                            .lr_scheduler_type = "cosine",
                            .warmup_steps = 0.05,
-                           .num_train_epochs = options.num_train_epochs,
+                           .num_train_epochs = *options.num_train_epochs,
                            .max_steps = options.max_steps,
                            .seed = options.seed,
                            .save_strategy = "no"},
@@ -104,8 +131,8 @@ TrainRun training_of(const QuickstartOptions& options, const AdaptedModel& model
 
 /// How many rows the training is going to read, some of them again where it makes several passes.
 int64_t rows_to_read(const QuickstartOptions& options, size_t rows) {
-  if (options.max_steps > 0) return options.max_steps * options.per_device_train_batch_size;
-  return static_cast<int64_t>(std::ceil(options.num_train_epochs * static_cast<double>(rows)));
+  if (options.max_steps > 0) return options.max_steps * *options.per_device_train_batch_size;
+  return static_cast<int64_t>(std::ceil(*options.num_train_epochs * static_cast<double>(rows)));
 }
 
 void write_predictions(const std::filesystem::path& file, const std::vector<Question>& questions,
@@ -137,7 +164,29 @@ void say_how_to_load(const QuickstartOptions& options, const Console& console) {
   console.out.flush();
 }
 
-int quickstart(const QuickstartOptions& options, Console& console) {
+int classify(const QuickstartOptions& options, Console& console) {
+  return quickstart_classification(
+      {.model = options.model,
+       .data = options.data,
+       .output_dir = options.output_dir,
+       .dtype = options.dtype,
+       .device = options.device,
+       .learning_rate = *options.learning_rate,
+       .per_device_train_batch_size = *options.per_device_train_batch_size,
+       .num_train_epochs = *options.num_train_epochs,
+       .max_steps = options.max_steps,
+       .lora_r = options.lora_r,
+       .lora_alpha = options.lora_alpha,
+       .seed = options.seed},
+      console);
+}
+
+int quickstart(const QuickstartOptions& given, Console& console) {
+  const QuickstartOptions options = given.completed();
+  if (options.task == "classify") return classify(options, console);
+  if (options.task != "generate") {
+    throw UsageError(fmt::format("--task: expected generate or classify, got '{}'.", options.task));
+  }
   const auto questions = read_questions(options.data / "heldout.jsonl");
   const LoraOptions lora{.lora_r = options.lora_r,
                          .lora_alpha = options.lora_alpha,

@@ -3,9 +3,11 @@
 #include "cli/adapted_model.h"
 #include "cli/begun_adapter.h"
 #include "cli/commands.h"
+#include "cli/embedding_training.h"
 #include "cli/examples.h"
 #include "cli/headed_training.h"
 #include "cli/lora_options.h"
+#include "cli/seq2seq_training.h"
 #include "cli/task_options.h"
 #include "cli/train_run.h"
 #include "peft/base/error.h"
@@ -44,7 +46,10 @@ struct TrainCommandOptions {
     ModelOptions::fields(self.model, field);
     field("dataset_name", self.dataset_name,
           "JSONL or CSV file, or a folder with train.jsonl and perhaps valid.jsonl.", Required{});
-    field("task_type", self.task_type, "CAUSAL_LM, SEQ_CLS, TOKEN_CLS or QUESTION_ANS.");
+    field("task_type", self.task_type,
+          "CAUSAL_LM, SEQ_CLS, TOKEN_CLS, QUESTION_ANS, SEQ_2_SEQ_LM, or FEATURE_EXTRACTION for "
+          "pairs "
+          "of texts.");
     field("problem_type", self.problem_type,
           "SEQ_CLS: regression, single_label_classification or multi_label_classification; "
           "default: told by the labels.");
@@ -168,7 +173,10 @@ int train_with_head(const TrainCommandOptions& options, const Console& console) 
                                   .adapter_dir = options.train.output_dir,
                                   .json_log = options.json}};
   if (options.model.adapter.empty()) training.config = new_adapter(options);
-  const TrainOutcome outcome = train_headed(std::move(training), console);
+  const auto train = training.kind.model == ModelTask::kBody        ? train_embeddings
+                     : training.kind.model == ModelTask::kSeq2SeqLM ? train_seq2seq
+                                                                    : train_headed;
+  const TrainOutcome outcome = train(std::move(training), console);
   console.say(fmt::format("adapter written to {}", options.train.output_dir));
   return outcome.exit_code;
 }

@@ -95,6 +95,11 @@ concept MethodConfig = Described<T> && std::copyable<T> && requires(T& config, c
   constant.validate();
 };
 
+/// One field of a config as its struct describes it.
+struct FieldDescription {
+  std::string key = {}, help = {};
+};
+
 /// The config of one adapter, of any method. A value: copies are independent.
 ///
 /// Source: PeftConfig in peft/config.py.
@@ -123,6 +128,9 @@ class PeftConfig {
   /// Sets what follows from other fields, before an adapter is made; most methods have nothing.
   void complete() { type_->complete(value_); }
 
+  /// Its fields, in the order of the file.
+  std::vector<FieldDescription> describe() const { return type_->describe(value_); }
+
   /// The object that adapter_config.json holds, unknown keys of its source file included.
   Json to_json() const;
 
@@ -133,6 +141,7 @@ class PeftConfig {
     void (*validate)(const std::any&);
     void (*complete)(std::any&);
     Json (*to_json)(const std::any&);
+    std::vector<FieldDescription> (*describe)(const std::any&);
   };
   template <typename Config>
   static constexpr Type kType{
@@ -147,6 +156,14 @@ class PeftConfig {
         }
       },
       [](const std::any& value) { return peft::to_json(std::any_cast<const Config&>(value)); },
+      [](const std::any& value) {
+        std::vector<FieldDescription> fields;
+        Config::fields(std::any_cast<const Config&>(value),
+                       [&](std::string_view key, const auto&, std::string_view help, auto&&...) {
+                         fields.push_back({std::string(key), std::string(help)});
+                       });
+        return fields;
+      },
   };
 
   [[noreturn]] void throw_other_type(const std::string& wanted) const;

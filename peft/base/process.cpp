@@ -31,6 +31,12 @@ uint64_t peak_rss_bytes() {
 
 uint64_t current_rss_bytes() { return status_bytes("VmRSS"); }
 
+bool reset_peak_rss() {
+  std::ofstream file("/proc/self/clear_refs");
+  file << '5' << std::flush;  // proc(5): the high-water mark of the resident set
+  return file.good();
+}
+
 void keep_freed_memory() {
 #if defined(__GLIBC__)
   constexpr int kLargest = 1 << 30;

@@ -35,6 +35,14 @@ const Method& find_method(std::string_view peft_type) {
                          std::string(peft_type) + "'. Convert the adapter with Python PEFT.");
 }
 
+std::string_view method_folder(const Method& method) {
+#define PEFT_METHOD(room) \
+  if (&method == &room::kMethod) return #room;
+#include "peft/methods/methods.def"
+#undef PEFT_METHOD
+  return {};
+}
+
 std::vector<const Method*> mixable_methods() {
   std::vector<const Method*> mixable;
   for (const Method* method : all_methods()) {

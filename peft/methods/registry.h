@@ -15,6 +15,9 @@ std::span<const Method* const> all_methods();
 /// Throws: UnsupportedError that lists the known ones.
 const Method& find_method(std::string_view peft_type);
 
+/// The folder of a method below peft/methods, as methods.def names it.
+std::string_view method_folder(const Method& method);
+
 /// The methods whose adapters may share a model with those of others (PeftMixedModel).
 /// Source: PEFT_TYPE_TO_MIXED_MODEL_MAPPING in peft/mapping.py.
 std::vector<const Method*> mixable_methods();

@@ -21,17 +21,16 @@ at::Tensor padded(const Rows& rows, std::vector<int64_t> Example::*list, int64_t
   return tensor;
 }
 
-// Undefined where all rows are as long as the longest.
-at::Tensor mask_of(const Rows& rows, int64_t width) {
+// Undefined where all lists are as long as the longest.
+at::Tensor mask_of(const Rows& rows, std::vector<int64_t> Example::*list, int64_t width) {
   const auto full = [&](const Example* row) {
-    return static_cast<int64_t>(row->input_ids.size()) == width;
+    return static_cast<int64_t>((row->*list).size()) == width;
   };
   if (std::all_of(rows.begin(), rows.end(), full)) return {};
   auto mask = at::zeros({static_cast<int64_t>(rows.size()), width}, at::kLong);
   for (size_t i = 0; i < rows.size(); ++i) {
-    mask[static_cast<int64_t>(i)]
-        .narrow(0, 0, static_cast<int64_t>(rows[i]->input_ids.size()))
-        .fill_(1);
+    const auto length = static_cast<int64_t>((rows[i]->*list).size());
+    mask[static_cast<int64_t>(i)].narrow(0, 0, length).fill_(1);
   }
   return mask;
 }
@@ -56,7 +55,11 @@ Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& r
     batch.counted += examples[row].counted();
   }
   batch.input_ids = padded(chosen, &Example::input_ids, pad_id);
-  batch.attention_mask = mask_of(chosen, batch.input_ids.size(1));
+  batch.attention_mask = mask_of(chosen, &Example::input_ids, batch.input_ids.size(1));
+  if (!chosen.front()->second_ids.empty()) {
+    batch.second_ids = padded(chosen, &Example::second_ids, pad_id);
+    batch.second_mask = mask_of(chosen, &Example::second_ids, batch.second_ids.size(1));
+  }
   if (!chosen.front()->row_target.empty()) {
     batch.row_targets = targets_of(chosen);
   } else {

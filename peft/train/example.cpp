@@ -151,7 +151,7 @@ void note(bool holds, const std::string& where, ExampleReport::Finding& finding)
 }  // namespace
 
 int64_t Example::counted() const {
-  if (!row_target.empty()) return 1;
+  if (!row_target.empty() || !second_ids.empty()) return 1;
   if (labels.empty()) return 0;
   return std::count_if(labels.begin() + (kind == Labels::kOfNextToken ? 1 : 0), labels.end(),
                        [](int64_t label) { return label != kIgnoreLabel; });

@@ -23,11 +23,12 @@ struct Example {
   std::vector<int64_t> labels = {};  // kIgnoreLabel: not counted
   Labels kind = Labels::kOfNextToken;
   std::vector<int64_t> token_type_ids = {};  // empty: the model gets none
+  std::vector<int64_t> second_ids = {};      // of a second text that is read on its own
   /// Instead of labels: a class, numbers that are to be met, or the borders of an answer.
   std::vector<double> row_target = {};
 
-  /// What the loss counts: 1 for a target of the row, else the labels that are not -100, without
-  /// the first of a language model, which nothing predicts.
+  /// What the loss counts: 1 for a target of the row and for a pair of texts, else the labels that
+  /// are not -100, without the first of a language model, which nothing predicts.
   int64_t counted() const;
 };
 

@@ -33,6 +33,11 @@ TEST(Program, TheCommandLinePageIsUpToDate) {
       << "run: peft help --markdown > docs/cli.md";
 }
 
+TEST(Program, TheMethodsPageIsWhatTheProgramPrints) {
+  EXPECT_EQ(run_peft("methods --markdown").out, read_text_file(PEFT_SOURCE_DIR "/docs/methods.md"))
+      << "run: peft methods --markdown > docs/methods.md";
+}
+
 TEST(Program, WrongUsageEndsWithTwo) {
   for (const char* line :
        {"", "trian", "train", "train --learning_rat 1", "generate --model_name_or_path m",

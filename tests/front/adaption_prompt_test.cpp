@@ -18,6 +18,7 @@ using namespace test;  // NOLINT: what the golden tests share
 class AdaptionPrompt : public testing::TestWithParam<std::string> {
  protected:
   LanguageModel base() const {
+    if (GetParam() == "adaption_gpt2") return golden_base("gpt2");
     return golden_base(GetParam() == "adaption_mistral" ? "mistral" : "llama");
   }
   std::filesystem::path folder() const { return golden_prompts(GetParam()); }
@@ -95,7 +96,8 @@ TEST_P(AdaptionPrompt, GeneratesAndIsSavedAsInPython) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases, AdaptionPrompt,
-                         testing::Values("adaption_llama", "adaption_top", "adaption_mistral"),
+                         testing::Values("adaption_llama", "adaption_top", "adaption_mistral",
+                                         "adaption_gpt2"),
                          [](const auto& info) { return info.param; });
 
 AdaptionPromptConfig prompts(int64_t length, int64_t layers) {

@@ -1,12 +1,13 @@
 """Writes tests/front/golden_prompts/adaption_*: adaption prompts that Python PEFT made, on the bases of golden_prompts.py.
 
-Made with torch 2.11.0, peft 0.21.2, transformers 5.17.0, safetensors; seed 0. Run: python tests/front/golden_adaption.py
+Made with torch 2.11.0, peft 0.21.2, transformers 5.17.0, safetensors; seed 0. Run: python tests/front/golden_adaption.py [case ...]
 Each folder is an adapter as save_pretrained leaves it; run.safetensors has init.<key> (as it begins after
 torch.manual_seed(7)), input_ids, attention_mask, labels, logits of the first 40 tokens, loss, grad.<key>, after.<key>
 (after three steps of SGD) and generated, under the keys of the file.
 """
 import json
 import shutil
+import sys
 
 import torch
 from golden_prompts import LEARNING_RATE, OUT, SEED, SHOWN, base, batch
@@ -17,6 +18,7 @@ CASES = {
     "adaption_llama": ("llama", dict(adapter_len=3, adapter_layers=2)),
     "adaption_top": ("llama", dict(adapter_len=2, adapter_layers=1)),
     "adaption_mistral": ("mistral", dict(adapter_len=4, adapter_layers=2)),
+    "adaption_gpt2": ("gpt2", dict(adapter_len=3, adapter_layers=2)),
 }
 
 
@@ -67,8 +69,8 @@ def run(case, name, options):
 
 
 def main():
-    for case, (name, options) in CASES.items():
-        run(case, name, options)
+    for case in sys.argv[1:] or CASES:
+        run(case, *CASES[case])
 
 
 if __name__ == "__main__":

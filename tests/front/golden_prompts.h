@@ -18,7 +18,7 @@ inline std::filesystem::path golden_prompts(const std::string& name) {
   return std::filesystem::path(PEFT_SOURCE_DIR) / "tests/front/golden_prompts" / name;
 }
 
-/// A tiny base model: "llama", "qwen3" or "mistral".
+/// A tiny base model: "llama", "qwen3", "mistral" or "gpt2".
 inline LanguageModel golden_base(const std::string& name) {
   return load_language_model(formats::Checkpoint::open(golden_prompts("bases") / name));
 }

@@ -22,8 +22,8 @@ from peft import (CartridgeConfig, CPTConfig, MultitaskPromptTuningConfig, PeftM
                   PromptEncoderConfig, PromptTuningConfig, get_peft_model)
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import (AutoModelForCausalLM, DynamicCache, LlamaConfig, MistralConfig, PreTrainedTokenizerFast,
-                          Qwen3Config)
+from transformers import (AutoModelForCausalLM, DynamicCache, GPT2Config, LlamaConfig, MistralConfig,
+                          PreTrainedTokenizerFast, Qwen3Config)
 
 torch.cuda.is_current_stream_capturing = lambda: False
 transformers.utils.logging.disable_progress_bar()
@@ -39,6 +39,8 @@ BASES = {
     "llama": LlamaConfig(**SMALL),
     "qwen3": Qwen3Config(**{**SMALL, "head_dim": 8, "tie_word_embeddings": True}),
     "mistral": MistralConfig(**{**SMALL, "sliding_window": 4}),
+    "gpt2": GPT2Config(vocab_size=VOCABULARY, n_embd=24, n_layer=2, n_head=4, n_positions=64, initializer_range=0.2,
+                       bos_token_id=1, eos_token_id=2, pad_token_id=0),
 }
 TASK = dict(task_type="CAUSAL_LM")
 TEXT = dict(prompt_tuning_init="TEXT", prompt_tuning_init_text="say whether the text is kind", tokenizer_name_or_path="{base}")
@@ -94,15 +96,19 @@ def make_tokenizer(folder):
                             pad_token="<pad>").save_pretrained(folder)
 
 
+def make_base(name, config):
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    for parameter in model.parameters():
+        if parameter.dim() == 1:  # norms begin as ones, which would hide mistakes
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    model.save_pretrained(OUT / "bases" / name)
+    (OUT / "bases" / name / "generation_config.json").unlink(missing_ok=True)
+
+
 def make_bases():
     for name, config in BASES.items():
-        torch.manual_seed(3)
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-        for parameter in model.parameters():
-            if parameter.dim() == 1:  # norms begin as ones, which would hide mistakes
-                parameter.data += 0.3 * torch.randn_like(parameter)
-        model.save_pretrained(OUT / "bases" / name)
-        (OUT / "bases" / name / "generation_config.json").unlink(missing_ok=True)
+        make_base(name, config)
     make_tokenizer(OUT / "bases" / "llama")
 
 

@@ -45,6 +45,22 @@ Contract Contract::read(const std::string& name) {
   return contract;
 }
 
+ContractInput Contract::input() const {
+  const auto optional = [this](const std::string& name) {
+    return has(name) ? file[name] : at::Tensor();
+  };
+  return {.decoder_ids = optional("decoder_ids"), .pixels = optional("pixel_values")};
+}
+
+ContractInput Contract::padded_input() const {
+  auto in = input();
+  if (!reads_text()) return in;
+  in.ids = file["ids"];
+  in.mask = file["right_mask"];
+  if (has("decoder_mask")) in.decoder_mask = file["decoder_mask"];
+  return in;
+}
+
 PretrainedModel Contract::model(at::ScalarType dtype) const {
   auto model = make_model(file.config, task, {.dtype = dtype});
   const auto report = load_weights(*model, file.weights());

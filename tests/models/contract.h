@@ -9,6 +9,15 @@
 
 namespace peft::test {
 
+/// What a model of any task may be given.
+struct ContractInput {
+  at::Tensor ids = {}, embeds = {}, mask = {}, types = {}, positions = {};
+  at::Tensor decoder_ids = {}, decoder_mask = {};
+  at::Tensor pixels = {};
+  bool interpolate_pos_encoding = false;
+  KeyValueCache* cache = nullptr;
+};
+
 /// One file of tests/models/contract: a tiny model of some family and task, as Python ran it.
 struct Contract {
   GoldenFile file;
@@ -19,6 +28,14 @@ struct Contract {
 
   static Contract read(const std::string& name);
 
+  bool reads_text() const { return has("ids"); }
+  const Json& config() const { return file.config; }
+
+  /// What is the same in every run of the model: its decoder's tokens, or pixels.
+  ContractInput input() const;
+  /// Tokens whose rows are padded on the right, or pixels: what right_logits or logits belong to.
+  ContractInput padded_input() const;
+
   /// The model with its weights, in eval mode, parameters frozen.
   /// Throws: std::runtime_error where a key of the checkpoint has no place in it.
   PretrainedModel model(at::ScalarType dtype = at::kFloat) const;
@@ -26,15 +43,6 @@ struct Contract {
 
 /// Names of all files.
 std::vector<std::string> contract_names();
-
-/// What a model of any task may be given.
-struct ContractInput {
-  at::Tensor ids = {}, embeds = {}, mask = {}, types = {}, positions = {};
-  at::Tensor decoder_ids = {}, decoder_mask = {};
-  at::Tensor pixels = {};
-  bool interpolate_pos_encoding = false;
-  KeyValueCache* cache = nullptr;
-};
 
 /// Its scores; of a body the hidden states.
 at::Tensor scores(PretrainedModelImpl& model, const ContractInput& input);

@@ -27,7 +27,7 @@ torch.cuda.is_current_stream_capturing = lambda: False
 
 HERE = pathlib.Path(__file__).parent
 SEED = 20260101
-ROWS, TOKENS, PREFIX = 2, 9, 4
+ROWS, TOKENS, PREFIX, NEW_TOKENS = 2, 9, 4, 6
 
 CLASSES = dict(
     body=transformers.AutoModel,
@@ -98,7 +98,9 @@ def text_inputs(task, config):
 
 def has_token_types(task, model):
     takes = "token_type_ids" in inspect.signature(model.forward).parameters
-    return task != "causal_lm" and takes and getattr(model.config, "type_vocab_size", 1) > 1
+    # GPT-2's types are tokens; others that take types without having any ignore them.
+    knows = model.config.model_type == "gpt2" or getattr(model.config, "type_vocab_size", 1) > 1
+    return task != "causal_lm" and takes and knows
 
 
 def run_text(task, model, out):
@@ -135,6 +137,9 @@ def run_causal(model, out):
     cache = DynamicCache()
     model(input_ids=ids[:, :PREFIX], attention_mask=left[:, :PREFIX], past_key_values=cache)
     out["cached_logits"] = model(input_ids=ids[:, PREFIX:], attention_mask=left, past_key_values=cache).logits
+    model.generation_config.eos_token_id = None  # which would end a row
+    tokens = model.generate(input_ids=ids, attention_mask=left, max_new_tokens=NEW_TOKENS, do_sample=False)
+    out["generated"] = tokens[:, TOKENS:]
 
 
 def run_images(task, model, out):

@@ -34,18 +34,12 @@ class ModelContract : public testing::TestWithParam<std::string> {
     model = file.model();
   }
 
-  // The inputs that are the same in every run of a model: those of its decoder.
-  ContractInput input() const {
-    return {.decoder_ids = optional("decoder_ids"), .pixels = optional("pixel_values")};
-  }
+  ContractInput input() const { return file.input(); }
   ContractInput masked(const at::Tensor& mask) const {
     auto in = input();
     in.mask = mask;
-    in.decoder_mask = optional("decoder_mask");
+    if (file.has("decoder_mask")) in.decoder_mask = file["decoder_mask"];
     return in;
-  }
-  at::Tensor optional(const std::string& name) const {
-    return file.has(name) ? file[name] : at::Tensor();
   }
   at::Tensor scores(const ContractInput& in) const {
     at::NoGradGuard no_grad;
@@ -55,7 +49,7 @@ class ModelContract : public testing::TestWithParam<std::string> {
     in.ids = file[ids];
     return scores(in);
   }
-  bool reads_text() const { return file.has("ids"); }
+  bool reads_text() const { return file.reads_text(); }
 
   Contract file;
   PretrainedModel model;
@@ -182,12 +176,27 @@ TEST_P(ModelContract, TheLossIsThatOfTheScores) {
   EXPECT_LT(relative_error(got, expected), kTolerance);
 }
 
+TEST_P(ModelContract, LayersCanBeStackedAgain) {
+  auto* language = dynamic_cast<LanguageModelImpl*>(model.get());
+  if (language == nullptr) return;
+  const int64_t layers = language->shape().layers;
+  language->replicate_layers({{0, layers}});
+  EXPECT_LT(relative_error(scores(input(), "ids"), file["logits"]), kTolerance);
+  const auto put_back = language->replicate_layers({{0, 1}, {0, layers}});
+  EXPECT_EQ(language->shape().layers, layers + 1);
+  EXPECT_EQ(language->new_cache()->layers(), layers + 1);
+  EXPECT_GT(relative_error(scores(input(), "ids"), file["logits"]), 1e-3);
+  put_back();
+  EXPECT_EQ(language->new_cache()->layers(), layers);
+  EXPECT_LT(relative_error(scores(input(), "ids"), file["logits"]), kTolerance);
+}
+
 TEST_P(ModelContract, SixteenBitsStayNearPythons) {
   for (const auto dtype : {at::kBFloat16, at::kHalf}) {
     model = file.model(dtype);
-    auto in = reads_text() ? masked(file["right_mask"]) : input();
+    auto in = file.padded_input();
     if (in.pixels.defined()) in.pixels = in.pixels.to(dtype);
-    const auto got = reads_text() ? scores(in, "ids") : scores(in);
+    const auto got = scores(in);
     EXPECT_EQ(got.scalar_type(), dtype);
     const auto expected = file[reads_text() ? "right_logits" : "logits"];
     EXPECT_LT(relative_error(got, expected), kSixteenBitTolerance);

@@ -15,8 +15,8 @@ namespace {
 using test::GoldenFile;
 using test::relative_error;
 
-constexpr double kTolerance = 1e-5;
-constexpr double kGradientTolerance = 1e-4;
+constexpr double kPrefixTolerance = 1e-5;
+constexpr double kPrefixGradientTolerance = 1e-4;
 
 class EncoderPrefix : public testing::TestWithParam<const char*> {
  protected:
@@ -56,7 +56,7 @@ TEST_P(EncoderPrefix, LogitsEqualPythons) {
   at::NoGradGuard no_grad;
   auto cache = prefix(file["prompt"]);
   const auto got = model->forward({.input_ids = file["ids"], .cache = cache.get()});
-  EXPECT_LT(relative_error(got, file["logits"]), kTolerance);
+  EXPECT_LT(relative_error(got, file["logits"]), kPrefixTolerance);
 }
 
 TEST_P(EncoderPrefix, LogitsOfEmbeddingsEqualPythons) {
@@ -64,7 +64,7 @@ TEST_P(EncoderPrefix, LogitsOfEmbeddingsEqualPythons) {
   auto cache = prefix(file["prompt"]);
   const auto got = model->forward(
       {.inputs_embeds = model->embed(file["ids"]), .attention_mask = mask(), .cache = cache.get()});
-  EXPECT_LT(relative_error(got, file["embeds_logits"]), kTolerance);
+  EXPECT_LT(relative_error(got, file["embeds_logits"]), kPrefixTolerance);
 }
 
 TEST_P(EncoderPrefix, LogitsAndGradientOfPaddedRowsEqualPythons) {
@@ -72,9 +72,9 @@ TEST_P(EncoderPrefix, LogitsAndGradientOfPaddedRowsEqualPythons) {
   auto cache = prefix(prompt);
   const auto got =
       model->forward({.input_ids = file["ids"], .attention_mask = mask(), .cache = cache.get()});
-  EXPECT_LT(relative_error(got, file["mask_logits"]), kTolerance);
+  EXPECT_LT(relative_error(got, file["mask_logits"]), kPrefixTolerance);
   (got * file["probe"]).sum().backward();
-  EXPECT_LT(relative_error(prompt.grad(), file["gradient"]), kGradientTolerance);
+  EXPECT_LT(relative_error(prompt.grad(), file["gradient"]), kPrefixGradientTolerance);
 }
 
 TEST_P(EncoderPrefix, AMaskOfTheTokensAloneIsRefused) {
@@ -90,7 +90,7 @@ TEST_P(EncoderPrefix, GivenPositionsAndTypesEqualPythons) {
   const auto got = model->forward({.input_ids = file["ids"],
                                    .token_type_ids = file["types"],
                                    .position_ids = file["positions"]});
-  EXPECT_LT(relative_error(got, file["positions_logits"]), kTolerance);
+  EXPECT_LT(relative_error(got, file["positions_logits"]), kPrefixTolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, EncoderPrefix,

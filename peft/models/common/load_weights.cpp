@@ -94,8 +94,11 @@ Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadRepor
   }
   for (const auto& item : model.named_buffers()) take(item.key(), item.value());
   for (const auto& entry : source.entries) {
-    if (!used.contains(&entry) && !model.may_ignore(entry.name))
+    // Old files hold the numbers 0, 1, 2, ... of the positions.
+    if (entry.name.ends_with("embeddings.position_ids")) continue;
+    if (!used.contains(&entry) && !model.may_ignore(entry.name)) {
       report.unexpected.push_back(entry.name);
+    }
   }
   return plan;
 }

@@ -48,8 +48,12 @@ bool only_reads(const at::Tensor& x, const at::Tensor& weight, const at::Tensor&
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   if (only_reads(x, weight, bias)) {
-    const BlockProduct product{
-        .x = x.view({-1, x.size(-1)}), .weight = weight, .transposed = true, .bias = bias};
+    // The transpose of a matrix, as Conv1D gives it, is read as the matrix that it was.
+    const bool turned = !weight.is_contiguous() && weight.t().is_contiguous();
+    const BlockProduct product{.x = x.view({-1, x.size(-1)}),
+                               .weight = turned ? weight.t() : weight,
+                               .transposed = !turned,
+                               .bias = bias};
     if (serves_block_product(product)) {
       auto shape = x.sizes().vec();
       shape.back() = weight.size(0);

@@ -108,13 +108,9 @@ RopeParameters RopeParameters::from_config(const ConfigReader& config,
     throw UnsupportedError(fmt::format("{}: unknown rope type: expected one of {}, got {}.",
                                        rope.where(), kKnownTypes, p.rope_type));
   }
-  if (p.rope_type == "default") return p;
-  const double partial =
+  p.partial_rotary_factor =
       rope.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0));
-  if (partial != 1.0) {
-    throw UnsupportedError(fmt::format(
-        "{}: partial_rotary_factor: expected 1 for this family, got {}.", rope.where(), partial));
-  }
+  if (p.rope_type == "default") return p;
   if (rope.has("factor") || p.rope_type != "yarn") p.factor = rope.number("factor");
   if (rope.has("attention_factor")) p.attention_factor = rope.number("attention_factor");
   if (rope.has("mscale")) p.mscale = rope.number("mscale");

@@ -14,6 +14,7 @@ namespace peft {
 struct RopeParameters {
   std::string rope_type = "default";  // default, linear, dynamic, yarn, llama3
   double rope_theta = 10000.0;
+  double partial_rotary_factor = 1.0;  // how much of a head is rotated; the family decides
   std::optional<double> factor = {};
   int64_t max_position_embeddings = 2048;
   int64_t original_max_position_embeddings = 2048;
@@ -62,5 +63,8 @@ class RotaryEmbedding {
 /// Rotates each head and moves the heads before the tokens: x [B, T, H, D] -> [B, H, T, D].
 /// Differentiable in x.
 at::Tensor apply_rotary(const at::Tensor& x, const RotaryAngles& angles);
+
+/// The same of a head's first `dims` numbers; the others only move.
+at::Tensor apply_partial_rotary(const at::Tensor& x, const RotaryAngles& angles, int64_t dims);
 
 }  // namespace peft

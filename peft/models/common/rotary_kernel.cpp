@@ -82,4 +82,10 @@ at::Tensor apply_rotary(const at::Tensor& x, const RotaryAngles& angles) {
   return RotaryFunction::apply(dense, cos, sin);
 }
 
+at::Tensor apply_partial_rotary(const at::Tensor& x, const RotaryAngles& angles, int64_t dims) {
+  if (dims == x.size(3)) return apply_rotary(x, angles);
+  const auto rest = x.narrow(3, dims, x.size(3) - dims).transpose(1, 2);
+  return at::cat({apply_rotary(x.narrow(3, 0, dims), angles), rest}, 3);
+}
+
 }  // namespace peft

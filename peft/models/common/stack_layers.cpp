@@ -4,6 +4,7 @@
 #include <torch/nn/modules/linear.h>
 
 #include "peft/base/error.h"
+#include "peft/models/common/conv1d.h"
 #include "peft/tensor/tag_key.h"
 
 namespace peft {
@@ -13,6 +14,13 @@ namespace {
 struct OwnParameters : torch::nn::Module {
   static auto& of(torch::nn::Module& module) { return module.*(&OwnParameters::parameters_); }
 };
+
+// The bias of a linear layer; null: the module is none.
+at::Tensor* bias_of(torch::nn::Module& module) {
+  if (auto* linear = dynamic_cast<torch::nn::LinearImpl*>(&module)) return &linear->bias;
+  if (auto* conv1d = dynamic_cast<Conv1DImpl*>(&module)) return &conv1d->bias;
+  return nullptr;
+}
 
 void refuse_adapted(const std::string& name, const at::Tensor& parameter) {
   if (!is_tagged(parameter)) return;
@@ -52,11 +60,11 @@ void share_parameters(const std::shared_ptr<torch::nn::Module>& from,
   }
   const auto former = from->named_modules();
   for (const auto& item : to->named_modules()) {
-    auto* layer = dynamic_cast<torch::nn::LinearImpl*>(item.value().get());
-    const auto* source = dynamic_cast<const torch::nn::LinearImpl*>(former[item.key()].get());
-    if (layer == nullptr || source == nullptr || !source->bias.defined()) continue;
-    OwnParameters::of(*layer)["bias"] = source->bias;
-    layer->bias = source->bias;
+    auto* bias = bias_of(*item.value());
+    const auto* source = bias_of(*former[item.key()]);
+    if (bias == nullptr || source == nullptr || !source->defined()) continue;
+    OwnParameters::of(*item.value())["bias"] = *source;
+    *bias = *source;
   }
 }
 

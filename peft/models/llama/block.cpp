@@ -9,14 +9,15 @@
 
 namespace peft::llama {
 
-AttentionImpl::AttentionImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options)
+AttentionImpl::AttentionImpl(const LlamaConfig& config, int64_t index, int64_t like,
+                             at::TensorOptions options)
     : q_proj(nullptr),
       k_proj(nullptr),
       v_proj(nullptr),
       o_proj(nullptr),
-      layer_(layer),
+      layer_(index),
       head_dim_(config.head_dim),
-      slides_(config.windows.at(static_cast<size_t>(layer)) > 0),
+      slides_(config.windows.at(static_cast<size_t>(like)) > 0),
       dropout_(config.attention_dropout) {
   const auto hidden = config.hidden_size;
   const auto queries = config.num_attention_heads * config.head_dim;
@@ -32,7 +33,7 @@ AttentionImpl::AttentionImpl(const LlamaConfig& config, int64_t layer, at::Tenso
   }
 }
 
-at::Tensor AttentionImpl::forward(const at::Tensor& x, const BlockContext& context) {
+at::Tensor AttentionImpl::forward(const at::Tensor& x, const DecoderContext& context) {
   const auto heads = [this](const at::Tensor& y) {
     return y.view({y.size(0), y.size(1), -1, head_dim_});  // [B, T, H or K, D]
   };
@@ -87,12 +88,13 @@ at::Tensor MlpImpl::forward(const at::Tensor& x) {
   return project(inner, down_proj);
 }
 
-BlockImpl::BlockImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options)
+BlockImpl::BlockImpl(const LlamaConfig& config, int64_t index, int64_t like,
+                     at::TensorOptions options)
     : self_attn(nullptr),
       mlp(nullptr),
       input_layernorm(nullptr),
       post_attention_layernorm(nullptr) {
-  self_attn = register_module("self_attn", Attention(config, layer, options));
+  self_attn = register_module("self_attn", Attention(config, index, like, options));
   mlp = register_module("mlp", Mlp(config, options));
   input_layernorm =
       register_module("input_layernorm", RmsNorm(config.hidden_size, config.rms_norm_eps, options));
@@ -100,7 +102,7 @@ BlockImpl::BlockImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions
       "post_attention_layernorm", RmsNorm(config.hidden_size, config.rms_norm_eps, options));
 }
 
-at::Tensor BlockImpl::forward(const at::Tensor& x, const BlockContext& context) {
+at::Tensor BlockImpl::forward(const at::Tensor& x, const DecoderContext& context) {
   const auto attended = self_attn->forward(input_layernorm->forward(x), context);
   const auto [middle, normed] = post_attention_layernorm->add_forward(x, attended);
   return middle + mlp->forward(normed);

@@ -150,6 +150,11 @@ LlamaConfig LlamaConfig::from_json(const Json& config) {
   read_options(c, reader);
   c.windows = read_windows(c, reader);
   c.rope = RopeParameters::from_config(reader, c.max_position_embeddings);
+  if (c.rope.rope_type != "default" && c.rope.partial_rotary_factor != 1.0) {
+    throw UnsupportedError(
+        fmt::format("{}: partial_rotary_factor: expected 1 for this family, got {}.", kWhere,
+                    c.rope.partial_rotary_factor));
+  }
   return c;
 }
 

@@ -1,12 +1,8 @@
 #pragma once
 
-#include <torch/nn/modules/container/modulelist.h>
+#include <string>
 
-#include <memory>
-#include <vector>
-
-#include "peft/models/common/attention.h"
-#include "peft/models/common/language_model.h"
+#include "peft/models/common/decoder_language_model.h"
 #include "peft/models/common/layers.h"
 #include "peft/models/common/rms_norm.h"
 #include "peft/models/llama/config.h"
@@ -14,19 +10,13 @@
 
 namespace peft::llama {
 
-/// What all blocks of one forward share.
-struct BlockContext {
-  RotaryAngles angles = {};
-  AttentionMask full = {}, sliding = {};
-  KeyValueCache* cache = nullptr;
-};
-
 /// Grouped-query attention with rotary positions: `self_attn` of a block.
 /// Source: transformers/models/llama/modeling_llama.py, LlamaAttention.
 class AttentionImpl : public torch::nn::Module, public TakesAttentionAddition {
  public:
-  AttentionImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options);
-  at::Tensor forward(const at::Tensor& x, const BlockContext& context);
+  /// Layer number `index`, which slides where `like` does.
+  AttentionImpl(const LlamaConfig& config, int64_t index, int64_t like, at::TensorOptions options);
+  at::Tensor forward(const at::Tensor& x, const DecoderContext& context);
 
   torch::nn::Linear q_proj, k_proj, v_proj, o_proj;
   RmsNorm q_norm{nullptr}, k_norm{nullptr};
@@ -54,66 +44,42 @@ class MlpImpl : public torch::nn::Module {
 TORCH_MODULE(Mlp);
 
 /// One decoder layer.
-class BlockImpl : public torch::nn::Module {
+class BlockImpl final : public DecoderBlockImpl {
  public:
-  BlockImpl(const LlamaConfig& config, int64_t layer, at::TensorOptions options);
-  at::Tensor forward(const at::Tensor& x, const BlockContext& context);
+  BlockImpl(const LlamaConfig& config, int64_t index, int64_t like, at::TensorOptions options);
+  at::Tensor forward(const at::Tensor& x, const DecoderContext& context) override;
 
   Attention self_attn;
   Mlp mlp;
   RmsNorm input_layernorm, post_attention_layernorm;
 };
-TORCH_MODULE(Block);
 
-/// Everything below the head: `model` in the checkpoint's keys.
-class BodyImpl : public torch::nn::Module {
- public:
-  BodyImpl(const LlamaConfig& config, at::TensorOptions options);
-
-  torch::nn::Embedding embed_tokens;
-  torch::nn::ModuleList layers;
-  RmsNorm norm;
-};
-TORCH_MODULE(Body);
-
-/// Llama and its kin as a language model.
-class LlamaForCausalLMImpl : public LanguageModelImpl {
+/// Llama and its kin without a head: `model` in the keys of a language model.
+class LlamaModelImpl final : public DecoderModelImpl {
  public:
   /// The parameters' memory is reserved, not filled: see load_weights.
-  LlamaForCausalLMImpl(const Json& config, at::TensorOptions options);
+  LlamaModelImpl(const Json& config, std::string prefix, at::TensorOptions options);
 
-  at::Tensor hidden_states(const LanguageModelInput& input) override;
-  at::Tensor head(const at::Tensor& hidden) override;
-  at::Tensor head_weight() const override;
-  void untie_head(const at::Tensor& weight) override;
-  at::Tensor embed(const at::Tensor& ids) override;
-  std::unique_ptr<KeyValueCache> new_cache() const override;
+  const at::Tensor& embedding_weight() const override { return embed_tokens_->weight; }
   ModelShape shape() const override;
-  std::string base_model_prefix() const override { return "model"; }
-  const Json& config() const override { return json_; }
-  void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
-  bool is_gradient_checkpointing() const override { return checkpointing_; }
-  std::function<void()> replicate_layers(const LayerRanges& ranges) override;
 
-  Body model{nullptr};
-  torch::nn::Linear lm_head{nullptr};  // empty where the head is the embedding
+ protected:
+  at::Tensor before_blocks(const at::Tensor& embeds, const LanguageModelInput& input) override;
+  at::Tensor after_blocks(const at::Tensor& x) override { return norm_->forward(x); }
+  DecoderContext make_context(const LanguageModelInput& input,
+                              const at::Tensor& embeds) const override;
 
  private:
-  /// The blocks with what the configs say of them.
-  struct Stack {
-    torch::nn::ModuleList layers;
-    std::vector<Block> blocks;
-    LlamaConfig config;
-    Json json;
-  };
-  void use(const Stack& stack);
-  BlockContext make_context(const LanguageModelInput& input, const at::Tensor& embedded) const;
-
-  Json json_;
   LlamaConfig config_;
   RotaryEmbedding rotary_;
-  std::vector<Block> blocks_;
-  bool checkpointing_ = false;
+  torch::nn::Embedding embed_tokens_{nullptr};
+  RmsNorm norm_{nullptr};
+};
+
+/// Llama and its kin as a language model.
+class LlamaForCausalLMImpl final : public DecoderLanguageModelImpl {
+ public:
+  using DecoderLanguageModelImpl::DecoderLanguageModelImpl;
 };
 
 /// The family's entry in the registry.

@@ -12,19 +12,19 @@ namespace {
 using test::Contract;
 using test::relative_error;
 
-std::shared_ptr<EncoderModelImpl> body(const std::string& name) {
+std::shared_ptr<EncoderModelImpl> bert_body(const std::string& name) {
   return std::dynamic_pointer_cast<EncoderModelImpl>(Contract::read(name).model());
 }
 
 TEST(Bert, RowsThatAreLongerThanItsPositionsAreRefused) {
-  const auto model = body("bert_body");  // 16 positions
+  const auto model = bert_body("bert_body");  // 16 positions
   at::NoGradGuard no_grad;
   EXPECT_NO_THROW(model->forward({.input_ids = at::full({1, 16}, 5)}));
   EXPECT_THROW(model->forward({.input_ids = at::full({1, 17}, 5)}), ConfigError);
 }
 
 TEST(Roberta, PaddingTakesNoPositions) {
-  const auto model = body("roberta_body");  // 16 positions, of which padding 1 leaves 14
+  const auto model = bert_body("roberta_body");  // 16 positions, of which padding 1 leaves 14
   at::NoGradGuard no_grad;
   const auto padded = at::cat({at::full({1, 14}, 5), at::full({1, 6}, 1)}, 1);
   const auto mask = padded.ne(1).to(at::kLong);
@@ -37,7 +37,7 @@ TEST(Roberta, PaddingTakesNoPositions) {
 }
 
 TEST(Bert, ThePaddingsVectorGetsNoGradient) {
-  const auto model = body("bert_body");
+  const auto model = bert_body("bert_body");
   for (auto& parameter : model->parameters()) parameter.requires_grad_(true);
   model->forward({.input_ids = torch::tensor({{5, 0, 6}})})
       .last_hidden_state.square()
@@ -69,7 +69,7 @@ TEST(Bert, DropoutsActInTrainingAlone) {
 }
 
 TEST(Bert, ACheckpointsFirstNamesAreKnown) {
-  const auto model = body("bert_body");
+  const auto model = bert_body("bert_body");
   EXPECT_EQ(model->renamed_key("encoder.layer.0.output.LayerNorm.gamma"),
             "encoder.layer.0.output.LayerNorm.weight");
   EXPECT_EQ(model->renamed_key("embeddings.LayerNorm.beta"), "embeddings.LayerNorm.bias");

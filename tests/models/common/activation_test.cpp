@@ -11,7 +11,7 @@
 namespace peft {
 namespace {
 
-Activation named(const std::string& name) {
+Activation activation_named(const std::string& name) {
   const Json config = {{"hidden_act", name}};
   return read_activation(ConfigReader(config, "config.json"), "hidden_act", "gelu");
 }
@@ -22,7 +22,7 @@ TEST(Activation, EveryFunctionGivesPythonsNumbers) {
   const auto x = torch::tensor(golden["inputs"].get<std::vector<double>>(), at::kFloat);
   for (const auto& [name, outputs] : golden["outputs"].items()) {
     const auto expected = torch::tensor(outputs.get<std::vector<double>>(), at::kFloat);
-    EXPECT_LT(test::relative_error(named(name)(x), expected), 1e-6) << name;
+    EXPECT_LT(test::relative_error(activation_named(name)(x), expected), 1e-6) << name;
   }
 }
 
@@ -33,8 +33,8 @@ TEST(Activation, AConfigWithoutOneGivesTheDefault) {
 }
 
 TEST(Activation, AnUnknownOneIsRefused) {
-  EXPECT_THROW(named("prelu"), UnsupportedError);
-  EXPECT_THROW(named("Gelu"), UnsupportedError);
+  EXPECT_THROW(activation_named("prelu"), UnsupportedError);
+  EXPECT_THROW(activation_named("Gelu"), UnsupportedError);
 }
 
 }  // namespace

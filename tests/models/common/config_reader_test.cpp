@@ -7,17 +7,20 @@
 namespace peft {
 namespace {
 
-int64_t labels(const Json& config) { return read_num_labels(ConfigReader(config, "config.json")); }
+int64_t count_labels(const Json& config) {
+  return read_num_labels(ConfigReader(config, "config.json"));
+}
 
 TEST(ConfigReader, LabelsAreCountedAsTransformersCountsThem) {
-  EXPECT_EQ(labels(Json::object()), 2);
-  EXPECT_EQ(labels({{"num_labels", 5}}), 5);
-  EXPECT_EQ(labels({{"id2label", nullptr}, {"num_labels", 1}}), 1);
-  EXPECT_EQ(labels({{"id2label", {{"0", "a"}, {"1", "b"}, {"2", "c"}}}, {"num_labels", 7}}), 3);
-  EXPECT_EQ(labels({{"label2id", {{"a", 0}}}}), 2);
-  EXPECT_THROW(labels({{"id2label", Json::array({"a", "b"})}}), ConfigError);
-  EXPECT_THROW(labels({{"id2label", Json::object()}}), ConfigError);
-  EXPECT_THROW(labels({{"num_labels", 0}}), ConfigError);
+  EXPECT_EQ(count_labels(Json::object()), 2);
+  EXPECT_EQ(count_labels({{"num_labels", 5}}), 5);
+  EXPECT_EQ(count_labels({{"id2label", nullptr}, {"num_labels", 1}}), 1);
+  EXPECT_EQ(count_labels({{"id2label", {{"0", "a"}, {"1", "b"}, {"2", "c"}}}, {"num_labels", 7}}),
+            3);
+  EXPECT_EQ(count_labels({{"label2id", {{"a", 0}}}}), 2);
+  EXPECT_THROW(count_labels({{"id2label", Json::array({"a", "b"})}}), ConfigError);
+  EXPECT_THROW(count_labels({{"id2label", Json::object()}}), ConfigError);
+  EXPECT_THROW(count_labels({{"num_labels", 0}}), ConfigError);
 }
 
 TEST(ConfigReader, PaddingIsATokenOrNone) {

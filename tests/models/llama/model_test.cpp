@@ -15,7 +15,7 @@ using test::GoldenFile;
 using test::relative_error;
 
 constexpr double kFloatTolerance = 1e-5;
-constexpr double kGradientTolerance = 1e-4;
+constexpr double kLlamaGradientTolerance = 1e-4;
 constexpr double kBfloat16Tolerance = 2e-2;
 
 class LlamaGolden : public testing::TestWithParam<std::string> {
@@ -116,12 +116,13 @@ TEST_P(LlamaGolden, LossAndGradientsEqualPythonsWithAndWithoutCheckpointing) {
         {.inputs_embeds = embeds, .attention_mask = file["right_mask"]}, file["labels"]);
     EXPECT_LT(relative_error(loss, file["loss"]), kFloatTolerance);
     loss.backward();
-    EXPECT_LT(relative_error(embeds.grad(), file["gradient/inputs_embeds"]), kGradientTolerance);
+    EXPECT_LT(relative_error(embeds.grad(), file["gradient/inputs_embeds"]),
+              kLlamaGradientTolerance);
     const auto parameters = model->named_parameters();
     for (const auto& [key, expected] : file.tensors) {
       if (!key.starts_with("gradient/") || key == "gradient/inputs_embeds") continue;
       const auto name = key.substr(std::string("gradient/").size());
-      EXPECT_LT(relative_error(parameters[name].grad(), expected), kGradientTolerance) << name;
+      EXPECT_LT(relative_error(parameters[name].grad(), expected), kLlamaGradientTolerance) << name;
     }
   }
 }
@@ -132,7 +133,7 @@ TEST_P(LlamaGolden, AFrozenModelGivesTheSameGradientOfItsInput) {
                                     file["labels"]);
   loss.backward();
   EXPECT_LT(relative_error(loss, file["loss"]), kFloatTolerance);
-  EXPECT_LT(relative_error(embeds.grad(), file["gradient/inputs_embeds"]), kGradientTolerance);
+  EXPECT_LT(relative_error(embeds.grad(), file["gradient/inputs_embeds"]), kLlamaGradientTolerance);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, LlamaGolden, testing::ValuesIn(test::golden_names()),

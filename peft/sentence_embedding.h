@@ -1,0 +1,31 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+namespace peft {
+
+/// How the states of a text's tokens become one vector, as sentence-transformers writes it beside a
+/// checkpoint. Several ways at once are put one after the other.
+/// Source: Pooling and Normalize in sentence_transformers/models.
+struct Pooling {
+  bool cls_token = false;                      // the first token
+  bool mean_tokens = true;                     // the mean of all
+  bool max_tokens = false;                     // the largest number of each place
+  bool mean_sqrt_len = false;                  // the sum over the root of their number
+  bool last_token = false;                     // the last token
+  bool normalize = false;                      // to length 1
+  std::optional<int64_t> max_seq_length = {};  // tokens that are read of a text
+
+  /// Reads modules.json and what it names in a checkpoint's folder; a folder without it is pooled
+  /// by the mean. Throws: FormatError, UnsupportedError (a module of another kind, such as Dense).
+  static Pooling load(const std::filesystem::path& folder);
+};
+
+/// states [B, T, D], mask [B, T] (undefined: no padding) -> [B, D] for each way, float32.
+at::Tensor pool(const at::Tensor& states, const at::Tensor& mask, const Pooling& pooling);
+
+}  // namespace peft
