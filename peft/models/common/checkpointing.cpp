@@ -97,8 +97,16 @@ at::Tensor checkpoint(std::function<at::Tensor(const at::Tensor&)> block, const 
                     x, {});
 }
 
-at::Tensor checkpoint(Block block, const at::Tensor& x, const at::Tensor& shared) {
-  if (!at::GradMode::is_enabled()) return block(x, shared);
+at::Tensor checkpoint(Block block, const at::Tensor& x, const at::Tensor& given) {
+  if (!at::GradMode::is_enabled()) return block(x, given);
+  auto shared = given;
+  if (!shared.defined()) {
+    // The engine takes defined tensors alone.
+    shared = at::empty({0}, x.options().requires_grad(false));
+    block = [inner = std::move(block)](const at::Tensor& input, const at::Tensor&) {
+      return inner(input, {});
+    };
+  }
   if (auto tokens = CallTokens::current()) {
     block = [tokens, inner = std::move(block)](const at::Tensor& input, const at::Tensor& second) {
       const CallTokensScope scope(tokens);
