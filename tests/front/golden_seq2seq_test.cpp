@@ -6,6 +6,7 @@
 
 #include "peft/adapter_folder.h"
 #include "peft/auto.h"
+#include "peft/auto_peft_model.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/formats/safetensors_file.h"
@@ -189,6 +190,9 @@ TEST_P(GoldenSeq2Seq, FilesCrossInBothDirections) {
   const StateDict python = read_adapter_weights(folder);
   ASSERT_EQ(written.size(), python.size());
   for (const auto& [name, tensor] : python) expect_close(written.at(name), tensor, name, 1e-6);
+  auto opened = AutoPeftModelForSeq2SeqLM::from_pretrained(ours.path());
+  expect_close(logits(opened), run.at("logits"), "logits of the model that the folder names");
+  EXPECT_THROW(AutoPeftModelForCausalLM::from_pretrained(ours.path()), ConfigError);
   Json config = read_json_file(ours.path() / "adapter_config.json");
   const Json theirs = read_json_file(folder / "adapter_config.json");
   config["base_model_name_or_path"] = theirs["base_model_name_or_path"];
