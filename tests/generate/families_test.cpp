@@ -35,9 +35,9 @@ TEST_P(GenerateFamilies, GreedyTokensEqualPythons) {
     prompts.push_back(numbers(file["ids"][row].masked_select(file["left_mask"][row].ne(0))));
   }
   for (const auto* cache : {"dynamic", "static"}) {
-    const auto got = generate(*model, prompts,
-                              {.max_new_tokens = file["generated"].size(1),
-                               .cache_implementation = cache});
+    const auto got =
+        generate(*model, prompts,
+                 {.max_new_tokens = file["generated"].size(1), .cache_implementation = cache});
     ASSERT_EQ(got.size(), prompts.size());
     for (size_t row = 0; row < got.size(); ++row) {
       EXPECT_EQ(got[row].tokens, numbers(file["generated"][static_cast<int64_t>(row)])) << cache;

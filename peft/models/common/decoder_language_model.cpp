@@ -15,8 +15,8 @@ DecoderLanguageModelImpl::DecoderLanguageModelImpl(DecoderModel body, bool tied,
   register_module(body_->base_model_prefix(), body_);
   if (tied) return;
   const auto& embedding = body_->embedding_weight();
-  lm_head_ = register_module(
-      "lm_head", make_linear(embedding.size(1), embedding.size(0), false, options));
+  lm_head_ =
+      register_module("lm_head", make_linear(embedding.size(1), embedding.size(0), false, options));
 }
 
 at::Tensor DecoderLanguageModelImpl::hidden_states(const LanguageModelInput& input) {

@@ -34,10 +34,11 @@ at::Tensor embed_positions(const at::Tensor& positions, const at::Tensor& weight
   if (positions.numel() > 0) {
     const auto [least, most] = at::aminmax(positions);
     if (least.item<int64_t>() < 0 || most.item<int64_t>() >= weight.size(0)) {
-      throw ConfigError(fmt::format(
-          "language model: position out of range: expected 0 to {}, for which the model has learned "
-          "embeddings, got {} to {}. Shorten the text.",
-          weight.size(0) - 1, least.item<int64_t>(), most.item<int64_t>()));
+      throw ConfigError(
+          fmt::format("language model: position out of range: expected 0 to {}, for which the "
+                      "model has learned "
+                      "embeddings, got {} to {}. Shorten the text.",
+                      weight.size(0) - 1, least.item<int64_t>(), most.item<int64_t>()));
     }
   }
   return at::embedding(weight, positions);

@@ -18,7 +18,7 @@ namespace peft {
 
 /// What all blocks of one forward see.
 struct DecoderContext {
-  RotaryAngles angles = {};           // of families with rotary positions
+  RotaryAngles angles = {};  // of families with rotary positions
   AttentionMask full = {}, sliding = {};
   KeyValueCache* cache = nullptr;  // not owned
 };

@@ -82,14 +82,16 @@ double read_token_dropout(const ConfigReader& config) {
 PretrainedModel make_decoder_model(const DecoderModel& body, ModelTask task,
                                    const DecoderHeads& heads, at::TensorOptions options) {
   switch (task) {
-    case ModelTask::kBody: return body;
+    case ModelTask::kBody:
+      return body;
     case ModelTask::kTokenClassification:
       if (heads.token_classifier.empty()) return nullptr;
       [[fallthrough]];
     case ModelTask::kSequenceClassification:
     case ModelTask::kQuestionAnswering:
       return std::make_shared<DecoderTaskModelImpl>(body, task, heads, options);
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 

@@ -36,9 +36,8 @@ at::Tensor AttentionImpl::forward(const at::Tensor& x, const DecoderContext& con
   if (context.cache != nullptr) std::tie(key, value) = context.cache->append(layer_, key, value);
   const AttentionOptions options{.scale = scale_,
                                  .dropout = is_training() ? attention_dropout_ : 0.0};
-  const auto output =
-      at::dropout(c_proj->forward(attend(query, key, value, context.full, options)),
-                  output_dropout_, is_training());
+  const auto output = at::dropout(c_proj->forward(attend(query, key, value, context.full, options)),
+                                  output_dropout_, is_training());
   return addition() == nullptr ? output : output + make_addition(query);
 }
 
@@ -87,12 +86,13 @@ GPT2ModelImpl::GPT2ModelImpl(const Json& config, at::TensorOptions options)
   add_layers({.owner = *this,
               .name = "h",
               .count_key = "n_layer",
-              .make = [c = config_](int64_t index, int64_t like, at::TensorOptions tensors) {
-                return std::make_shared<BlockImpl>(c, index, like, tensors);
-              }},
+              .make =
+                  [c = config_](int64_t index, int64_t like, at::TensorOptions tensors) {
+                    return std::make_shared<BlockImpl>(c, index, like, tensors);
+                  }},
              config_.n_layer, options);
-  ln_f_ = register_module("ln_f",
-                          make_layer_norm(config_.n_embd, config_.layer_norm_epsilon, options));
+  ln_f_ =
+      register_module("ln_f", make_layer_norm(config_.n_embd, config_.layer_norm_epsilon, options));
 }
 
 at::Tensor GPT2ModelImpl::before_blocks(const at::Tensor& embeds, const LanguageModelInput& input) {
@@ -129,8 +129,8 @@ PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions
     return std::make_shared<GPT2LMHeadModelImpl>(body, tied, options);
   }
   return make_decoder_model(
-      body, task,
-      {.token_classifier = "classifier", .token_dropout = read_token_dropout(reader)}, options);
+      body, task, {.token_classifier = "classifier", .token_dropout = read_token_dropout(reader)},
+      options);
 }
 
 }  // namespace peft::gpt2

@@ -54,9 +54,9 @@ GPTNeoXConfig GPTNeoXConfig::from_json(const Json& config) {
                      {c.intermediate_size, c.hidden_size},
                      {3, c.hidden_size, c.hidden_size}});
   if (c.hidden_size % c.num_attention_heads != 0) {
-    throw ConfigError(fmt::format(
-        "{}: hidden_size: expected a multiple of num_attention_heads ({}), got {}.", kWhere,
-        c.num_attention_heads, c.hidden_size));
+    throw ConfigError(
+        fmt::format("{}: hidden_size: expected a multiple of num_attention_heads ({}), got {}.",
+                    kWhere, c.num_attention_heads, c.hidden_size));
   }
   read_rotary(c, config, reader);
   return c;

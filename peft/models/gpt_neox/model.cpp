@@ -67,9 +67,7 @@ BlockImpl::BlockImpl(const GPTNeoXConfig& config, int64_t index, at::TensorOptio
 }
 
 at::Tensor BlockImpl::forward(const at::Tensor& x, const DecoderContext& context) {
-  const auto drop = [this](const at::Tensor& y) {
-    return at::dropout(y, dropout_, is_training());
-  };
+  const auto drop = [this](const at::Tensor& y) { return at::dropout(y, dropout_, is_training()); };
   const auto attended = drop(attention->forward(normalize(x, input_layernorm), context));
   const auto sum = attended + x;
   const auto& read = parallel_ ? x : sum;
@@ -80,12 +78,13 @@ GPTNeoXModelImpl::GPTNeoXModelImpl(const Json& config, at::TensorOptions options
     : DecoderModelImpl(config, "gpt_neox"),
       config_(GPTNeoXConfig::from_json(config)),
       rotary_(config_.rope, config_.rotary_dims) {
-  embed_in_ = register_module("embed_in",
-                              make_embedding(config_.vocab_size, config_.hidden_size, options));
+  embed_in_ =
+      register_module("embed_in", make_embedding(config_.vocab_size, config_.hidden_size, options));
   add_layers({.owner = *this,
-              .make = [c = config_](int64_t index, int64_t, at::TensorOptions tensors) {
-                return std::make_shared<BlockImpl>(c, index, tensors);
-              }},
+              .make =
+                  [c = config_](int64_t index, int64_t, at::TensorOptions tensors) {
+                    return std::make_shared<BlockImpl>(c, index, tensors);
+                  }},
              config_.num_hidden_layers, options);
   final_layer_norm_ = register_module(
       "final_layer_norm", make_layer_norm(config_.hidden_size, config_.layer_norm_eps, options));
@@ -128,11 +127,10 @@ PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions
     const bool tied = reader.flag("tie_word_embeddings", false);
     return std::make_shared<GPTNeoXForCausalLMImpl>(body, tied, options);
   }
-  return make_decoder_model(
-      body, task,
-      {.token_classifier = "classifier",
-       .token_dropout = reader.probability("classifier_dropout", 0.1)},
-      options);
+  return make_decoder_model(body, task,
+                            {.token_classifier = "classifier",
+                             .token_dropout = reader.probability("classifier_dropout", 0.1)},
+                            options);
 }
 
 }  // namespace peft::gpt_neox

@@ -20,9 +20,8 @@ torch::nn::LayerNorm make_opt_norm(const OPTConfig& config, at::TensorOptions op
   if (config.layer_norm_elementwise_affine) {
     return make_layer_norm(config.hidden_size, kEpsilon, options);
   }
-  return torch::nn::LayerNorm(torch::nn::LayerNormOptions({config.hidden_size})
-                                  .eps(kEpsilon)
-                                  .elementwise_affine(false));
+  return torch::nn::LayerNorm(
+      torch::nn::LayerNormOptions({config.hidden_size}).eps(kEpsilon).elementwise_affine(false));
 }
 
 // Tokens are counted, padding is not: it has the position before the first.  -> [B or 1, T]
@@ -90,12 +89,10 @@ at::Tensor BlockImpl::forward(const at::Tensor& x, const DecoderContext& context
     const auto sum = input + at::dropout(y, dropout_, is_training());
     return norm_first_ ? sum : normalize(sum, norm);
   };
-  const auto middle = part(x, self_attn_layer_norm, [&](const at::Tensor& y) {
-    return self_attn->forward(y, context);
-  });
-  return part(middle, final_layer_norm, [&](const at::Tensor& y) {
-    return project(activation_(project(y, fc1)), fc2);
-  });
+  const auto middle = part(x, self_attn_layer_norm,
+                           [&](const at::Tensor& y) { return self_attn->forward(y, context); });
+  return part(middle, final_layer_norm,
+              [&](const at::Tensor& y) { return project(activation_(project(y, fc1)), fc2); });
 }
 
 DecoderImpl::DecoderImpl(const OPTConfig& config, at::TensorOptions options)
@@ -120,9 +117,10 @@ OPTModelImpl::OPTModelImpl(const Json& config, at::TensorOptions options)
       decoder_(config_, options) {
   register_module("decoder", decoder_);
   add_layers({.owner = *decoder_,
-              .make = [c = config_](int64_t index, int64_t, at::TensorOptions tensors) {
-                return std::make_shared<BlockImpl>(c, index, tensors);
-              }},
+              .make =
+                  [c = config_](int64_t index, int64_t, at::TensorOptions tensors) {
+                    return std::make_shared<BlockImpl>(c, index, tensors);
+                  }},
              config_.num_hidden_layers, options);
 }
 
