@@ -14,7 +14,7 @@ LABELS = dict(num_labels=3)
 LM = dict(task="causal_lm")
 BODY = dict(task="body")
 SEQUENCES = dict(task="sequence_classification", **LABELS)
-TOKENS = dict(task="token_classification", **LABELS)
+TOKENS = dict(task="token_classification", classifier_dropout=0.0, **LABELS)
 ANSWERS = dict(task="question_answering")
 
 CASES = {

@@ -60,9 +60,12 @@ bool wants_gradient(const at::Tensor& x) { return x.defined() && x.requires_grad
 struct Checkpoint : torch::autograd::Function<Checkpoint> {
   // `anchor` requires a gradient, so that the node exists even where x does not: the parameters
   // inside of the block may.
-  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& shared,
-                            const at::Tensor& anchor, const c10::intrusive_ptr<HeldBlock>& held) {
+  // An undefined tensor is no argument for the engine, so `second` may be none.
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x,
+                            const std::optional<at::Tensor>& second, const at::Tensor& anchor,
+                            const c10::intrusive_ptr<HeldBlock>& held) {
     (void)anchor;
+    const auto shared = second.value_or(at::Tensor());
     context->saved_data["random"] = random_state();
     context->saved_data["block"] = c10::IValue::make_capsule(held);
     context->saved_data["needs_x"] = wants_gradient(x);
@@ -114,7 +117,8 @@ at::Tensor checkpoint(Block block, const at::Tensor& x, const at::Tensor& given)
     };
   }
   auto anchor = at::empty({0}, x.options().requires_grad(false)).requires_grad_(true);
-  return Checkpoint::apply(x, shared, anchor, c10::make_intrusive<HeldBlock>(std::move(block)));
+  const auto second = shared.defined() ? std::optional<at::Tensor>(shared) : std::nullopt;
+  return Checkpoint::apply(x, second, anchor, c10::make_intrusive<HeldBlock>(std::move(block)));
 }
 
 }  // namespace peft

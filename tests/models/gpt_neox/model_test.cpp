@@ -53,10 +53,11 @@ TEST(GptNeoxConfig, SilenceMeansTransformersDefaults) {
 
 TEST(GptNeoxConfig, WrongValuesAreErrors) {
   const std::vector<std::pair<std::string, Json>> wrong = {
-      {"hidden_size", 100},         {"rotary_pct", 0.0},  {"rotary_pct", 2.0},
-      {"rotary_pct", -1e300},       {"rotary_pct", 0.02}, {"num_hidden_layers", 2000000},
-      {"vocab_size", 2147483647},   {"hidden_dropout", -1}, {"attention_bias", "no"},
-      {"intermediate_size", 2147483647}};
+      {"hidden_size", 100},       {"rotary_pct", 0.0},
+      {"rotary_pct", 2.0},        {"rotary_pct", -1e300},
+      {"rotary_pct", 0.02},       {"num_hidden_layers", 2000000},
+      {"vocab_size", 2147483647}, {"hidden_dropout", -1},
+      {"attention_bias", "no"},   {"intermediate_size", 2147483647}};
   for (const auto& [key, value] : wrong) {
     EXPECT_THROW(GPTNeoXConfig::from_json({{key, value}}), ConfigError) << key << " " << value;
   }

@@ -58,8 +58,8 @@ TEST(OptConfig, SilenceMeansTransformersDefaults) {
 
 TEST(OptConfig, WrongValuesAreErrors) {
   const std::vector<std::pair<std::string, Json>> wrong = {
-      {"hidden_size", 7},   {"ffn_dim", -1},     {"vocab_size", 2147483647},
-      {"layerdrop", 2},     {"enable_bias", 1},  {"num_hidden_layers", 2000000},
+      {"hidden_size", 7},   {"ffn_dim", -1},    {"vocab_size", 2147483647},
+      {"layerdrop", 2},     {"enable_bias", 1}, {"num_hidden_layers", 2000000},
       {"dropout", "little"}};
   for (const auto& [key, value] : wrong) {
     EXPECT_THROW(OPTConfig::from_json({{key, value}}), ConfigError) << key;
