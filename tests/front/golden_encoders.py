@@ -28,7 +28,7 @@ CASES = {
     "bert_token_classification": dict(task_type="TOKEN_CLS", target_modules=["query", "key", "value", "dense"]),
     "roberta_question_answering": dict(task_type="QUESTION_ANS"),
     "xlm_roberta_classes": dict(task_type="SEQ_CLS", bias="lora_only"),
-    "roberta_body": dict(task_type="FEATURE_EXTRACTION", target_modules=["word_embeddings", "dense"]),
+    "roberta_body": dict(task_type="FEATURE_EXTRACTION", target_modules=["word_embeddings", "output.dense"]),
     "distilbert_sequence_classification": dict(task_type="SEQ_CLS", target_modules=["q_lin", "v_lin"]),
     "distilbert_question_answering": dict(task_type="QUESTION_ANS", target_modules=["ffn.lin1", "lin2"]),
     "vit_classes": dict(target_modules=["q_proj", "v_proj", "projection"], modules_to_save=["classifier"]),
