@@ -39,8 +39,12 @@ struct CounterImpl : peft::LanguageModelImpl {
     return std::make_unique<peft::GrowingCache>(1);
   }
   peft::ModelShape shape() const override {
-    return {.layers = 1, .heads = kHeads, .kv_heads = kHeads, .head_dim = kWidth / kHeads,
-            .hidden = kWidth, .vocab = kTokens};
+    return {.layers = 1,
+            .heads = kHeads,
+            .kv_heads = kHeads,
+            .head_dim = kWidth / kHeads,
+            .hidden = kWidth,
+            .vocab = kTokens};
   }
   const peft::Json& config() const override { return nothing; }
   void set_gradient_checkpointing(bool) override {}

@@ -24,8 +24,8 @@ struct Batch {
   int64_t counted = 0;  // labels that the loss counts
 };
 
-/// Puts rows together, which are alike in what they have, padded on the right to the longest of them.
-/// Source: DataCollatorForLanguageModeling in trl/trainer/sft_trainer.py.
+/// Puts rows together, which are alike in what they have, padded on the right to the longest of
+/// them. Source: DataCollatorForLanguageModeling in trl/trainer/sft_trainer.py.
 Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& rows,
               int64_t pad_id = 0);
 

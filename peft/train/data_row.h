@@ -23,7 +23,7 @@ struct DataRow {
   std::optional<std::vector<int64_t>> labels = {};  // kTokens; as long as input_ids
   std::optional<std::string> adapter_name = {};     // that the row is for, where there are several
   std::optional<int64_t> task_id = {};  // of the row, for adapters that tell tasks apart
-  std::string where = {};                           // "<file>:<line>", for messages
+  std::string where = {};               // "<file>:<line>", for messages
 };
 
 struct DataRowOptions {

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "tests/models/golden_file.h"
 
 namespace peft {
@@ -28,18 +30,26 @@ at::Tensor reference(const Case& c) {
   return at::cross_entropy_loss(logits, c.labels, {}, at::Reduction::Sum);
 }
 
+// How far libtorch's own float32 cross-entropy lies from the exact gradient of `hidden`.
+double error_of_libtorch(const Case& c, const at::Tensor& exact) {
+  const auto hidden = c.hidden.detach().clone().requires_grad_(true);
+  const auto logits = at::mm(hidden.index_select(0, c.rows), c.weight.detach().t());
+  (at::cross_entropy_loss(logits, c.labels, {}, at::Reduction::Sum) * 0.5).backward();
+  return relative_error(hidden.grad(), exact);
+}
+
 // The large vocabulary makes more chunks than one.
 TEST(LinearCrossEntropy, LossAndGradientEqualTheWholeLogits) {
-  torch::manual_seed(c10::default_rng_seed_val);  // whatever ran before: the tolerance is tight
+  torch::manual_seed(c10::default_rng_seed_val);  // whatever ran before
   for (const int64_t vocab : {3, 50, 800000}) {
-    // Over so many terms float32 sums are no better: libtorch's own cross-entropy is off by 1.3e-4.
-    const double tolerance = vocab > 100000 ? 2e-4 : 1e-5;
     for (const bool frozen : {true, false}) {
       auto c = make_case(vocab);
       c.weight.requires_grad_(!frozen);
       const auto expected = reference(c);
       (expected * 0.5).backward();
       const auto gradient = c.hidden.grad().clone();
+      // Over very many terms no float32 sum is exact.
+      const double tolerance = std::max(1e-5, 4 * error_of_libtorch(c, gradient));
       const auto weight_gradient = frozen ? at::Tensor() : c.weight.grad().clone();
       c.hidden.mutable_grad().zero_();
       if (!frozen) c.weight.mutable_grad().zero_();
