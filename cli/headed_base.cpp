@@ -44,8 +44,8 @@ HeadedBase::HeadedBase(const ModelOptions& options, const TaskKind& kind, LabelS
   use_all_cores();
   const auto checkpoint = formats::Checkpoint::open(folder);
   text_ = ChatTokenizer::from_checkpoint(*checkpoint);
-  Json config = Json::object();
-  if (kind.model != ModelTask::kQuestionAnswering) config = labels_.model_config();
+  const bool borders = kind.model == ModelTask::kQuestionAnswering;  // a start and an end
+  const Json config = borders ? Json{{"num_labels", 2}} : labels_.model_config();
   base_ = load_model_as<TaskModelImpl>(checkpoint, kind.model,
                                        {.dtype = dtype,
                                         .device = device,

@@ -136,7 +136,7 @@ TEST(TaskCommands, AnEvaluationHasTheFiguresOfItsTask) {
   const fs::path data = scratch() / "data";
   fs::create_directories(data);
   write_file_atomically(data / "train.csv", "text,label\na b,x\nb a,x\ny z,w\nz y,w\n");
-  write_file_atomically(data / "valid.csv", "text,label\nb b,x\nz z,w\n");
+  write_file_atomically(data / "valid.csv", "text,label\nb a,x\nz y,w\n");
   const fs::path out = trained("SEQ_CLS", data, "--eval_strategy steps --eval_steps 60");
   const Json history = read_json_file(out / "trainer_state.json")["log_history"];
   bool seen = false;

@@ -35,7 +35,7 @@ CONFIGS = {
                                    seq_classif_dropout=0.0, qa_dropout=0.0, num_labels=3),
     "llama": LlamaConfig(vocab_size=60, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
                          num_attention_heads=2, max_position_embeddings=40, initializer_range=0.3, pad_token_id=0,
-                         num_labels=3),
+                         num_labels=3, classifier_dropout=0.0),
 }
 HEADS = {"SEQ_CLS": AutoModelForSequenceClassification, "TOKEN_CLS": AutoModelForTokenClassification,
          "QUESTION_ANS": AutoModelForQuestionAnswering, "FEATURE_EXTRACTION": AutoModel}
