@@ -51,7 +51,7 @@ PromptFacts prompt_facts(PretrainedModelImpl& model) {
           .head_dim = shape.head_dim,
           .hidden = shape.hidden,
           .vocab = shape.vocab,
-          .embed = [&model](const at::Tensor& ids) { return model.embed(ids); },
+          .embed = [&model](const at::Tensor& ids) { return embed_there(model, ids); },
           .recomputes = [&model] { return model.is_gradient_checkpointing(); },
           .tokenize =
               [](const std::string& tokenizer, const std::string& text) {
@@ -88,6 +88,12 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   model->register_module(facts.output_head, std::make_shared<TiedHead>(model->head_weight()));
   facts.tied_head = true;
   return facts;
+}
+
+// The embedding is what a model registers first.
+at::Tensor embed_there(PretrainedModelImpl& model, const at::Tensor& ids) {
+  const auto parameters = model.parameters();
+  return model.embed(parameters.empty() ? ids : ids.to(parameters.front().device()));
 }
 
 void release_base_model(const ModelTree& tree) {

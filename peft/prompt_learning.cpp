@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "peft/base/error.h"
+#include "peft/base_model.h"
 
 namespace peft {
 namespace {
@@ -38,7 +39,7 @@ void fill(KeyValueCache& cache, const at::Tensor& prompt, const SharedFields& fi
 
 void fill(KeyValueCache& cache, const Tuner& tuner, int64_t batch, const at::Tensor& task_ids) {
   PretrainedModelImpl& model = pretrained_model_of(tuner);
-  const at::Tensor like = model.embed(at::zeros({1, 1}, at::kLong));
+  const at::Tensor like = embed_there(model, at::zeros({1, 1}, at::kLong));
   const at::Tensor prompt = active_encoder(tuner).forward(task_ids);
   fill(cache, prompt.to(like.device(), like.scalar_type()), active_fields(tuner), batch);
 }
@@ -57,7 +58,7 @@ void put_into_cache(const Tuner& tuner, PreparedInputs& prepared, int64_t batch)
 at::Tensor embeddings_with_prompt(const Tuner& tuner, const at::Tensor& ids,
                                   const at::Tensor& embeddings, const at::Tensor& task_ids) {
   const at::Tensor tokens =
-      embeddings.defined() ? embeddings : pretrained_model_of(tuner).embed(ids);
+      embeddings.defined() ? embeddings : embed_there(pretrained_model_of(tuner), ids);
   const auto prompt = std::get<at::Tensor>(get_prompt(tuner, tokens.size(0), task_ids));
   return at::cat({prompt.to(tokens.device(), tokens.scalar_type()), tokens}, 1);
 }

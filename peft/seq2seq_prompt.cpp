@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include "peft/base/error.h"
+#include "peft/base_model.h"
 
 namespace peft {
 namespace {
@@ -27,7 +28,7 @@ at::Tensor with_prompt(const at::Tensor& prompt, int64_t first, int64_t count,
 void put_before_source(Seq2SeqModelImpl& model, EncoderInput& input, const at::Tensor& prompt,
                        int64_t count) {
   const at::Tensor tokens =
-      input.inputs_embeds.defined() ? input.inputs_embeds : model.embed(input.input_ids);
+      input.inputs_embeds.defined() ? input.inputs_embeds : embed_there(model, input.input_ids);
   input.inputs_embeds = with_prompt(prompt, 0, count, tokens);
   input.input_ids.reset();
 }
@@ -36,7 +37,7 @@ void put_before_target(Seq2SeqModelImpl& model, Seq2SeqInput& input, const at::T
                        int64_t count) {
   const at::Tensor tokens = input.decoder_inputs_embeds.defined()
                                 ? input.decoder_inputs_embeds
-                                : model.embed(input.decoder_input_ids);
+                                : embed_there(model, input.decoder_input_ids);
   input.decoder_inputs_embeds = with_prompt(prompt, prompt.size(1) - count, count, tokens);
   input.decoder_input_ids.reset();
 }

@@ -7,6 +7,10 @@
 
 #include "peft/adapter/offloaded_weight.h"
 #include "peft/adapter/tag.h"
+#include "peft/methods/multitask_prompt_tuning/config.h"
+#include "peft/methods/p_tuning/config.h"
+#include "peft/methods/prefix_tuning/config.h"
+#include "peft/methods/prompt_tuning/config.h"
 #include "peft/models/registry.h"
 #include "peft/offload.h"
 #include "peft/optimizers.h"
@@ -172,7 +176,7 @@ TEST_F(OnGpu, WeightsStayOnTheCpuOrOnDisk) {
   EXPECT_TRUE(at::equal(base(there->lin->weight).cpu(), test::parts()->lin->weight));
 }
 
-PeftModelForCausalLM language_model(at::Device device) {
+LanguageModel bare_language_model() {
   const Json config = {{"model_type", "llama"},       {"vocab_size", 40},
                        {"hidden_size", 16},           {"intermediate_size", 24},
                        {"num_hidden_layers", 2},      {"num_attention_heads", 4},
@@ -186,6 +190,11 @@ PeftModelForCausalLM language_model(at::Device device) {
       item.value().normal_(item.value().dim() == 1 ? 1.0 : 0.0, 0.3);
     }
   }
+  return model;
+}
+
+PeftModelForCausalLM language_model(at::Device device) {
+  const LanguageModel model = bare_language_model();
   PeftModelForCausalLM adapted(
       model, LoraConfig{.r = 3, .target_modules = "all-linear", .init_lora_weights = false});
   model->to(device);
@@ -220,6 +229,40 @@ TEST_F(OnGpu, LanguageModelsTrainAndGenerate) {
   for (size_t i = 0; i < prompts.size(); ++i) EXPECT_EQ(got[i].tokens, wanted[i].tokens) << i;
   const GenerateOptions sampled{.max_new_tokens = 8, .do_sample = true, .seed = 3};
   EXPECT_EQ(there.generate(prompts, sampled)[0].tokens, there.generate(prompts, sampled)[0].tokens);
+}
+
+TEST_F(OnGpu, PromptsAreLearntAndGeneratedWith) {
+  const std::vector<PeftConfig> configs{
+      PromptTuningConfig{.task_type = "CAUSAL_LM", .num_virtual_tokens = 3},
+      PrefixTuningConfig{.task_type = "CAUSAL_LM", .num_virtual_tokens = 3},
+      PromptEncoderConfig{.task_type = "CAUSAL_LM", .num_virtual_tokens = 3},
+      MultitaskPromptTuningConfig{
+          .task_type = "CAUSAL_LM", .num_virtual_tokens = 3, .num_tasks = 2}};
+  const at::Tensor tokens = at::randint(1, 40, {2, 9}, at::kLong);
+  const at::Tensor mask = at::ones({2, 9}, at::kLong);
+  for (const PeftConfig& config : configs) {
+    const CausalLMCall call{.task_ids = config.peft_type() == "MULTITASK_PROMPT_TUNING"
+                                            ? at::tensor({1, 0}, at::kLong)
+                                            : at::Tensor()};
+    std::vector<at::Tensor> losses;
+    std::vector<std::vector<int64_t>> answers;
+    for (const at::Device device : {at::Device(at::kCPU), gpu_}) {
+      const LanguageModel base = bare_language_model();
+      base->to(device);
+      torch::manual_seed(3);
+      PeftModelForCausalLM model(base, config);
+      losses.push_back(model.loss({.input_ids = tokens, .attention_mask = mask}, tokens, call));
+      losses.back().backward();
+      for (const auto& [name, tensor] : model.trainable_parameters()) {
+        EXPECT_EQ(tensor.device(), device) << name;
+        EXPECT_GT(tensor.grad().abs().sum().item<double>(), 0.0) << name;
+      }
+      model.eval();
+      answers.push_back(model.generate({{3, 7, 9}, {4, 4}}, {.max_new_tokens = 6}, call)[1].tokens);
+    }
+    expect_near(losses[1], losses[0], config.peft_type());
+    EXPECT_EQ(answers[1], answers[0]) << config.peft_type();
+  }
 }
 
 }  // namespace
