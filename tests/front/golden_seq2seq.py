@@ -145,6 +145,8 @@ def run(case, name, config_class, options):
     (folder / "README.md").unlink()
     adapter = json.loads((folder / "adapter_config.json").read_text())
     adapter["base_model_name_or_path"] = None
+    if isinstance(adapter.get("target_modules"), list):  # a set in Python, in any order
+        adapter["target_modules"].sort()
     (folder / "adapter_config.json").write_text(json.dumps(adapter, indent=2, sort_keys=True))
     save_file({k: v.detach().contiguous().clone() for k, v in tensors.items()}, folder / "run.safetensors")
 

@@ -96,7 +96,7 @@ class GoldenSeq2Seq : public testing::TestWithParam<std::string> {
 
   at::Tensor logits(PeftModelForSeq2SeqLM& model) const {
     Seq2SeqInput with_target = input();
-    with_target.decoder_input_ids = model->shift_right(run.at("labels"));
+    with_target.decoder_input_ids = model.get_base_model()->shift_right(run.at("labels"));
     return model.forward(with_target, call());
   }
 

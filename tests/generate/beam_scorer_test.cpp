@@ -6,10 +6,10 @@
 namespace peft {
 namespace {
 
-constexpr int64_t kStop = 2;
+constexpr int64_t kEnd = 2;
 
 GenerateOptions two_beams() {
-  GenerateOptions options{.max_new_tokens = 4, .stop_token_ids = {kStop}};
+  GenerateOptions options{.max_new_tokens = 4, .stop_token_ids = {kEnd}};
   options.num_beams = 2;
   options.num_return_sequences = 2;
   return options;
@@ -39,7 +39,7 @@ TEST(BeamScorer, BeginsWithOneBeamThatCounts) {
 TEST(BeamScorer, RunsOnWithTheBestThatDoNotStopAndTellsTheirParents) {
   const auto options = two_beams();
   BeamScorer scorer(options);
-  EXPECT_TRUE(scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {7, kStop, 8, 9})));
+  EXPECT_TRUE(scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {7, kEnd, 8, 9})));
   EXPECT_EQ(scorer.running()[0].tokens, (std::vector<int64_t>{7}));
   EXPECT_EQ(scorer.running()[1].tokens, (std::vector<int64_t>{8}));
   scorer.advance(ways({-1.5F, -2.5F, -3.5F, -4.5F}, {1, 0, 1, 0}, {5, 6, 7, 8}));
@@ -51,7 +51,7 @@ TEST(BeamScorer, RunsOnWithTheBestThatDoNotStopAndTellsTheirParents) {
 TEST(BeamScorer, OnlyTheFirstCandidatesMayFinish) {
   const auto options = two_beams();
   BeamScorer scorer(options);
-  scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {7, 8, kStop, 9}));
+  scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {7, 8, kEnd, 9}));
   EXPECT_LT(scorer.best()[0].score, -1e8) << "the third one is there to run on";
 }
 
@@ -60,9 +60,9 @@ TEST(BeamScorer, ScoresAreDividedByTheLengthToThePenalty) {
   options.length_penalty = 2.0;
   BeamScorer scorer(options);
   scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {7, 8, 9, 10}));
-  scorer.advance(ways({-2, -3, -4, -5}, {0, 0, 1, 1}, {kStop, 8, 9, 10}));
+  scorer.advance(ways({-2, -3, -4, -5}, {0, 0, 1, 1}, {kEnd, 8, 9, 10}));
   EXPECT_NEAR(scorer.best()[0].score, -2.0 / 4.0, 1e-6);
-  EXPECT_EQ(scorer.best()[0].tokens, (std::vector<int64_t>{7, kStop}));
+  EXPECT_EQ(scorer.best()[0].tokens, (std::vector<int64_t>{7, kEnd}));
   EXPECT_EQ(scorer.best()[0].reason, FinishReason::kStopToken);
 }
 
@@ -72,9 +72,9 @@ TEST(BeamScorer, EarlyStoppingEndsWithEnoughFinishedBeams) {
   for (const bool early : {true, false}) {
     if (!early) options.early_stopping = EarlyStopping::kNever;
     BeamScorer scorer(options);
-    scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {kStop, 7, 8, 9}));
+    scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {kEnd, 7, 8, 9}));
     EXPECT_FALSE(scorer.is_done());
-    scorer.advance(ways({-2, -2.5F, -3, -4}, {0, 0, 1, 1}, {kStop, 7, 8, 9}));
+    scorer.advance(ways({-2, -2.5F, -3, -4}, {0, 0, 1, 1}, {kEnd, 7, 8, 9}));
     EXPECT_EQ(scorer.is_done(), early) << "-2.5 over four tokens would still beat -1";
   }
 }
@@ -82,8 +82,8 @@ TEST(BeamScorer, EarlyStoppingEndsWithEnoughFinishedBeams) {
 TEST(BeamScorer, IsDoneWhereNothingThatRunsCanWin) {
   const auto options = two_beams();
   BeamScorer scorer(options);
-  scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {kStop, 7, 8, 9}));
-  scorer.advance(ways({-2, -40, -41, -42}, {0, 0, 1, 1}, {kStop, 7, 8, 9}));
+  scorer.advance(ways({-1, -2, -3, -4}, {0, 0, 0, 0}, {kEnd, 7, 8, 9}));
+  scorer.advance(ways({-2, -40, -41, -42}, {0, 0, 1, 1}, {kEnd, 7, 8, 9}));
   EXPECT_TRUE(scorer.is_done());
   EXPECT_NEAR(scorer.best()[0].score, -1.0, 1e-6);
   EXPECT_NEAR(scorer.best()[1].score, -1.0, 1e-6);

@@ -13,10 +13,10 @@
 namespace peft {
 namespace {
 
-using Rows = std::vector<std::vector<int64_t>>;
+using Tokens = std::vector<std::vector<int64_t>>;
 
-constexpr int64_t kNewTokens = 12;
-constexpr uint64_t kSeed = 20260103;
+constexpr int64_t kBeamTokens = 12;
+constexpr uint64_t kBeamSeed = 20260103;
 constexpr double kScoreTolerance = 1e-4;
 
 std::vector<int64_t> numbers(const at::Tensor& row) {
@@ -26,7 +26,7 @@ std::vector<int64_t> numbers(const at::Tensor& row) {
 
 // The options of a run, in Python's words.
 GenerateOptions options_of(const Json& json) {
-  GenerateOptions options{.max_new_tokens = kNewTokens,
+  GenerateOptions options{.max_new_tokens = kBeamTokens,
                           .min_new_tokens = json.value("min_new_tokens", int64_t{0}),
                           .min_length = json.value("min_length", int64_t{0}),
                           .do_sample = json.value("do_sample", false),
@@ -46,16 +46,16 @@ GenerateOptions options_of(const Json& json) {
     options.forced_bos_token_id = json["forced_bos_token_id"].get<int64_t>();
   }
   options.forced_eos_token_ids = json.value("forced_eos_token_id", std::vector<int64_t>());
-  options.bad_words_ids = json.value("bad_words_ids", Rows());
+  options.bad_words_ids = json.value("bad_words_ids", Tokens());
   options.stop_token_ids = json["eos_token_id"].get<std::vector<int64_t>>();
   options.cache_implementation = json.value("cache_implementation", std::string("dynamic"));
-  options.seed = kSeed;
+  options.seed = kBeamSeed;
   return options;
 }
 
-struct GoldenRun {
+struct PythonRun {
   GenerateOptions options;
-  Rows prompts;
+  Tokens prompts;
 };
 
 class GoldenGeneration : public testing::TestWithParam<std::string> {
@@ -63,7 +63,7 @@ class GoldenGeneration : public testing::TestWithParam<std::string> {
   void SetUp() override {
     const Json options = Json::parse(file.metadata.at("options"));
     for (const auto& [label, json] : options.items()) {
-      GoldenRun run{.options = options_of(json)};
+      PythonRun run{.options = options_of(json)};
       const int64_t rows = run.options.do_sample ? 1 : file["ids"].size(0);
       for (int64_t i = 0; i < rows; ++i) {
         const auto ids = file["ids"][i], mask = file["mask"][i].to(at::kBool);
@@ -92,7 +92,7 @@ class GoldenGeneration : public testing::TestWithParam<std::string> {
   }
 
   test::GoldenFile file = test::GoldenFile::read("generate", "beams_" + GetParam());
-  std::map<std::string, GoldenRun> runs;
+  std::map<std::string, PythonRun> runs;
 };
 
 class GoldenCausalGeneration : public GoldenGeneration {};
@@ -116,7 +116,7 @@ TEST_P(GoldenSeq2SeqGeneration, EqualsPythons) { run_all(*model); }
 
 TEST_P(GoldenSeq2SeqGeneration, ASourceOfABatchGivesWhatItGivesAlone) {
   for (const char* label : {"beams_3", "greedy_stops"}) {
-    const GoldenRun& run = runs.at(label);
+    const PythonRun& run = runs.at(label);
     const auto together = generate(*model, run.prompts, run.options);
     const auto each = static_cast<size_t>(run.options.num_return_sequences);
     for (size_t i = 0; i < run.prompts.size(); ++i) {
@@ -143,7 +143,7 @@ TEST_F(BeamSearchOptions, TellsThePromptsThatTheRowsContinue) {
   options.num_beams = 2;
   options.on_rows = [&](const std::vector<int64_t>& rows) { seen.push_back(rows); };
   generate(*model, {{5, 6, 7}, {8}}, options);
-  EXPECT_EQ(seen, (Rows{{0, 1}, {0, 0, 1, 1}, {0, 0, 1, 1}}));
+  EXPECT_EQ(seen, (Tokens{{0, 1}, {0, 0, 1, 1}, {0, 0, 1, 1}}));
 }
 
 TEST_F(BeamSearchOptions, EndsABeamAtAStopString) {
