@@ -32,8 +32,8 @@ void fill(KeyValueCache& cache, const at::Tensor& prompt, const SharedFields& fi
   const at::Tensor parts = prompt.view({1, prompt.size(1), 2 * layers, heads, width})
                                .expand({batch, -1, -1, -1, -1})
                                .permute({2, 0, 3, 1, 4});  // [2 * L, B, K, N, H]
-  // For an encoder-decoder Python takes the prompt twice, one behind the other, and gives each layer
-  // four parts of it, the last two of which, those of the source, it drops.
+  // For an encoder-decoder Python takes the prompt twice, one behind the other, and gives each
+  // layer four parts of it, the last two of which, those of the source, it drops.
   const int64_t step = 2 * fields.num_transformer_submodules->value_or(1);
   for (int64_t layer = 0; layer < layers; ++layer) {
     const int64_t first = step * layer % (2 * layers);
