@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
 from peft.utils import load_peft_weights
 from support import ROOT, expect_close, peft, randomise, run_cases, write_rows
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (AutoModel, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
                           AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast, T5Config,
                           T5ForConditionalGeneration)
@@ -140,7 +140,8 @@ def answers_here():
 def tiny_writer():
     """A T5 whose tokens are words, in a folder with its tokenizer."""
     words = ["<pad>", "</s>", "<unk>", *"one two three four five six seven eight nine ten".split()]
-    words_alone = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    words_alone = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    words_alone.decoder = decoders.WordPiece()
     words_alone.pre_tokenizer = pre_tokenizers.Whitespace()
     words_alone.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     words_alone.add_special_tokens(["<pad>", "</s>", "<unk>"])
