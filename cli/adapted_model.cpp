@@ -65,15 +65,19 @@ std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id) {
   return folder;
 }
 
-AdaptedModel::AdaptedModel(const ModelOptions& options) : task_id_(options.task_id) {
-  const auto dtype = options.wanted_dtype();
-  const auto device = options.wanted_device();
-  if (!options.adapter.empty()) adapter_ = local_adapter(options.adapter);
+std::shared_ptr<formats::Checkpoint> open_base_checkpoint(const ModelOptions& options) {
   const Console console = standard_console();
   const auto base =
       hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
   use_all_cores();
-  base_.checkpoint = formats::Checkpoint::open(base);
+  return formats::Checkpoint::open(base);
+}
+
+AdaptedModel::AdaptedModel(const ModelOptions& options) : task_id_(options.task_id) {
+  const auto dtype = options.wanted_dtype();
+  const auto device = options.wanted_device();
+  if (!options.adapter.empty()) adapter_ = local_adapter(options.adapter);
+  base_.checkpoint = open_base_checkpoint(options);
   reading_ = read_tokenizer_beside(base_.checkpoint);
   base_.model = load_language_model(base_.checkpoint, {.dtype = dtype, .device = device});
 }

@@ -107,6 +107,10 @@ class AdaptedModel {
 /// Throws: NotFoundError where it holds no adapter.
 std::filesystem::path local_adapter(const std::filesystem::path& folder_or_id);
 
+/// The checkpoint of a base model, brought from the Hub where it has to be; what is done with it
+/// uses every core.  Throws: NotFoundError, FormatError.
+std::shared_ptr<formats::Checkpoint> open_base_checkpoint(const ModelOptions& options);
+
 /// Uses every core that this process may run on, unless OMP_NUM_THREADS says otherwise.
 void use_all_cores();
 

@@ -1,13 +1,11 @@
 #include "cli/embedding_training.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/ATen.h>
 #include <fmt/core.h>
 
-#include "cli/hub_progress.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/embedding_task.h"
-#include "peft/hub/resolve.h"
 
 namespace peft::cli {
 
@@ -54,15 +52,12 @@ std::vector<train::Example> pairs_of(const std::filesystem::path& file,
 }  // namespace
 
 TrainOutcome train_embeddings(HeadedTraining training, const Console& console) {
-  const auto folder = hub::model_folder(training.model.model_name_or_path,
-                                        {.progress = transfer_bar(console, "model")});
-  const auto checkpoint = formats::Checkpoint::open(folder);
+  const auto checkpoint = open_base_checkpoint(training.model);
   const auto tokenizer = ChatTokenizer::from_checkpoint(*checkpoint);
   train::TrainData& data = training.run.data;
   data.train = pairs_of(training.train_file, training, *tokenizer);
   if (training.valid_file) data.valid = pairs_of(*training.valid_file, training, *tokenizer);
   data.pad_id = tokenizer->pad_id();
-  use_all_cores();
   at::manual_seed(static_cast<uint64_t>(training.run.options.seed));
   const auto body = load_model_as<EncoderModelImpl>(
       checkpoint, ModelTask::kBody,
@@ -72,11 +67,8 @@ TrainOutcome train_embeddings(HeadedTraining training, const Console& console) {
                       : PeftModelForFeatureExtraction::from_pretrained(
                             body, local_adapter(training.model.adapter), {.is_trainable = true});
   body->set_gradient_checkpointing(training.gradient_checkpointing);
-  const auto counts = model.get_nb_trainable_parameters();
-  console.say(fmt::format("{} pairs, {} trainable of {} parameters, {} threads", data.train.size(),
-                          with_thousands(counts.trainable), with_thousands(counts.all),
-                          at::get_num_threads()));
-  EmbeddingTask task(model, Pooling::load(folder));
+  say_what_is_trained(fmt::format("{} pairs", data.train.size()), model, console);
+  EmbeddingTask task(model, Pooling::load(checkpoint->path()));
   return run_training(std::move(training.run), task, console);
 }
 

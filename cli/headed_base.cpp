@@ -4,10 +4,7 @@
 
 #include <numeric>
 
-#include "cli/console.h"
-#include "cli/hub_progress.h"
 #include "peft/base/error.h"
-#include "peft/hub/resolve.h"
 #include "peft/train/collate.h"
 
 namespace peft::cli {
@@ -38,11 +35,7 @@ HeadedBase::HeadedBase(const ModelOptions& options, const TaskKind& kind, LabelS
     : kind_(kind), labels_(std::move(labels)) {
   const auto dtype = options.wanted_dtype();
   const auto device = options.wanted_device();
-  const Console console = standard_console();
-  const auto folder =
-      hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
-  use_all_cores();
-  const auto checkpoint = formats::Checkpoint::open(folder);
+  const auto checkpoint = open_base_checkpoint(options);
   text_ = ChatTokenizer::from_checkpoint(*checkpoint);
   const bool borders = kind.model == ModelTask::kQuestionAnswering;  // a start and an end
   const Json config = borders ? Json{{"num_labels", 2}} : labels_.model_config();

@@ -1,6 +1,6 @@
 #include "cli/headed_training.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/ATen.h>
 #include <fmt/core.h>
 
 #include "peft/base/error.h"
@@ -24,15 +24,6 @@ LabelSet labels_of(const HeadedTraining& training, const std::vector<train::Task
   return find_labels(rows, training.kind.rows, training.problem_type);
 }
 
-void say_beginning(const LabelSet& labels, size_t rows, HeadedBase& base, const Console& console) {
-  const auto counts = base.peft().get_nb_trainable_parameters();
-  const std::string classes =
-      labels.names.empty() ? "" : fmt::format(", {} labels", labels.names.size());
-  console.say(fmt::format("{} rows{}, {} trainable of {} parameters, {} threads", rows, classes,
-                          with_thousands(counts.trainable), with_thousands(counts.all),
-                          at::get_num_threads()));
-}
-
 }  // namespace
 
 TrainOutcome train_headed(HeadedTraining training, const Console& console) {
@@ -54,7 +45,9 @@ TrainOutcome train_headed(HeadedTraining training, const Console& console) {
     base.load_adapter(local_adapter(training.model.adapter), true);
   }
   base.base()->set_gradient_checkpointing(training.gradient_checkpointing);
-  say_beginning(labels, rows.size(), base, console);
+  const std::string classes =
+      labels.names.empty() ? "" : fmt::format(", {} labels", labels.names.size());
+  say_what_is_trained(fmt::format("{} rows{}", rows.size(), classes), base.peft(), console);
   HeadedTask task(base.model(), labels.names);
   const auto folder = training.run.adapter_dir;
   const TrainOutcome outcome = run_training(std::move(training.run), task, console);

@@ -1,11 +1,9 @@
 #include "cli/seq2seq_training.h"
 
-#include <ATen/Parallel.h>
+#include <ATen/ATen.h>
 #include <fmt/core.h>
 
-#include "cli/hub_progress.h"
 #include "peft/base/text.h"
-#include "peft/hub/resolve.h"
 #include "peft/seq2seq_task.h"
 
 namespace peft::cli {
@@ -28,11 +26,7 @@ std::vector<train::Example> targets_of(const std::filesystem::path& file,
 }  // namespace
 
 Seq2SeqBase open_seq2seq(const ModelOptions& options) {
-  const Console console = standard_console();
-  const auto folder =
-      hub::model_folder(options.model_name_or_path, {.progress = transfer_bar(console, "model")});
-  use_all_cores();
-  const auto checkpoint = formats::Checkpoint::open(folder);
+  const auto checkpoint = open_base_checkpoint(options);
   return {.model = load_model_as<Seq2SeqModelImpl>(
               checkpoint, ModelTask::kSeq2SeqLM,
               {.dtype = options.wanted_dtype(), .device = options.wanted_device()}),
@@ -52,10 +46,7 @@ TrainOutcome train_seq2seq(HeadedTraining training, const Console& console) {
           : PeftModelForSeq2SeqLM::from_pretrained(
                 base.model, local_adapter(training.model.adapter), {.is_trainable = true});
   base.model->set_gradient_checkpointing(training.gradient_checkpointing);
-  const auto counts = model.get_nb_trainable_parameters();
-  console.say(fmt::format("{} rows, {} trainable of {} parameters, {} threads", data.train.size(),
-                          with_thousands(counts.trainable), with_thousands(counts.all),
-                          at::get_num_threads()));
+  say_what_is_trained(fmt::format("{} rows", data.train.size()), model, console);
   Seq2SeqTask task(model);
   return run_training(std::move(training.run), task, console);
 }

@@ -1,5 +1,6 @@
 #include "cli/train_run.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -138,6 +139,13 @@ void say_stopped(const train::TrainResult& result, const Console& console) {
 }
 
 }  // namespace
+
+void say_what_is_trained(const std::string& rows, const PeftModel& model, const Console& console) {
+  const auto counts = model.get_nb_trainable_parameters();
+  console.say(fmt::format("{}, {} trainable of {} parameters, {} threads", rows,
+                          with_thousands(counts.trainable), with_thousands(counts.all),
+                          at::get_num_threads()));
+}
 
 TrainOutcome run_training(TrainRun run, train::TrainTask& task, const Console& console) {
   const StopSignals signals;

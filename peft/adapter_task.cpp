@@ -61,7 +61,10 @@ std::vector<train::TrainParameter> AdapterTask::parameters() {
   return parameters;
 }
 
-void AdapterTask::set_training(bool on) { adapted_.train(on); }
+void AdapterTask::set_training(bool on) {
+  training_ = on;
+  adapted_.train(on);
+}
 
 void AdapterTask::save_adapter(const std::filesystem::path& folder) {
   adapted_.save_pretrained(folder, {.selected_adapters = {adapter_}});

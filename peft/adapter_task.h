@@ -31,9 +31,13 @@ class AdapterTask : public train::TrainTask {
   AdapterTask(PeftModel model, std::string adapter)
       : adapted_(std::move(model)), adapter_(std::move(adapter)) {}
 
+  /// What set_training() said last; an evaluation is not training.
+  bool is_training() const { return training_; }
+
  private:
   PeftModel adapted_;
   std::string adapter_;
+  bool training_ = false;
   std::optional<LoraPlusOptions> loraplus_;
 };
 

@@ -34,7 +34,7 @@ at::Tensor EmbeddingTask::loss_sum(const train::Batch& batch) {
   if (batch.row_targets.defined()) {
     const at::Tensor cosines = (first * second).sum(1, true);
     const at::Tensor wanted = batch.row_targets.to(cosines.device(), at::kFloat);
-    if (!training_) {
+    if (!is_training()) {
       if (!meter_) meter_ = std::make_unique<NumberMeter>();
       static_cast<NumberMeter&>(*meter_).add(cosines, wanted);
     }
@@ -42,16 +42,11 @@ at::Tensor EmbeddingTask::loss_sum(const train::Batch& batch) {
   }
   const at::Tensor scores = kRankingScale * first.matmul(second.t());
   const at::Tensor own = at::arange(batch.rows, scores.options().dtype(at::kLong));
-  if (!training_) {
+  if (!is_training()) {
     if (!meter_) meter_ = std::make_unique<ClassMeter>();
     static_cast<ClassMeter&>(*meter_).add(scores.argmax(1), own);
   }
   return at::cross_entropy_loss(scores, own, {}, at::Reduction::Sum);
-}
-
-void EmbeddingTask::set_training(bool on) {
-  training_ = on;
-  AdapterTask::set_training(on);
 }
 
 train::Metrics EmbeddingTask::metrics() {

@@ -24,7 +24,6 @@ class EmbeddingTask final : public AdapterTask {
 
   /// Throws: ConfigError for a batch without second texts.
   at::Tensor loss_sum(const train::Batch& batch) override;
-  void set_training(bool on) override;
   void begin_evaluation() override { meter_.reset(); }
   /// "mse" of the cosines, or "accuracy" of finding the own second text among those of the batch.
   train::Metrics metrics() override;
@@ -34,7 +33,6 @@ class EmbeddingTask final : public AdapterTask {
 
   PeftModelForFeatureExtraction model_;
   Pooling pooling_;
-  bool training_ = false;
   std::unique_ptr<TaskMeter> meter_;  // null: nothing was measured yet
 };
 

@@ -61,7 +61,7 @@ at::Tensor HeadedTask::loss_of(PeftModelForSequenceClassification& model, const 
   const at::Tensor& wanted = batch.row_targets;
   const bool numbers = problem == "regression", many = problem == "multi_label_classification";
   const at::Tensor labels = numbers || many ? wanted : wanted.to(at::kLong).squeeze(1);
-  if (!training_) {
+  if (!is_training()) {
     if (numbers) {
       meter<NumberMeter>().add(logits, wanted);
     } else if (many) {
@@ -79,7 +79,7 @@ at::Tensor HeadedTask::loss_of(PeftModelForTokenClassification& model, const Enc
   // A prompt of embeddings has scores of its own before those of the tokens.
   const int64_t tokens = batch.labels.size(1);
   const at::Tensor own = logits.narrow(1, logits.size(1) - tokens, tokens);
-  if (!training_) meter<EntityMeter>(label_names_).add(own.argmax(2), batch.labels);
+  if (!is_training()) meter<EntityMeter>(label_names_).add(own.argmax(2), batch.labels);
   return token_classification_loss(own, batch.labels);
 }
 
@@ -87,7 +87,7 @@ at::Tensor HeadedTask::loss_of(PeftModelForQuestionAnswering& model, const Encod
                                const train::Batch& batch) {
   const at::Tensor logits = model.forward(input);
   const at::Tensor borders = batch.row_targets.to(at::kLong);
-  if (!training_) meter<SpanMeter>().add(best_spans(logits), borders);
+  if (!is_training()) meter<SpanMeter>().add(best_spans(logits), borders);
   return question_answering_loss(logits, borders.select(1, 0), borders.select(1, 1));
 }
 
@@ -95,11 +95,6 @@ template <typename Meter, typename... Arguments>
 Meter& HeadedTask::meter(Arguments&&... arguments) {
   if (!meter_) meter_ = std::make_unique<Meter>(std::forward<Arguments>(arguments)...);
   return static_cast<Meter&>(*meter_);
-}
-
-void HeadedTask::set_training(bool on) {
-  training_ = on;
-  AdapterTask::set_training(on);
 }
 
 void HeadedTask::begin_evaluation() { meter_.reset(); }

@@ -37,7 +37,6 @@ class HeadedTask final : public AdapterTask {
              const std::string& adapter = "default");
 
   at::Tensor loss_sum(const train::Batch& batch) override;
-  void set_training(bool on) override;
   void begin_evaluation() override;
   train::Metrics metrics() override;
 
@@ -53,7 +52,6 @@ class HeadedTask final : public AdapterTask {
 
   HeadedModel model_;
   std::vector<std::string> label_names_;
-  bool training_ = false;
   std::unique_ptr<TaskMeter> meter_;  // null: nothing was measured yet
 };
 

@@ -16,15 +16,14 @@ class Seq2SeqTask final : public AdapterTask {
   explicit Seq2SeqTask(PeftModelForSeq2SeqLM model, const std::string& adapter = "default");
 
   at::Tensor loss_sum(const train::Batch& batch) override;
-  void set_training(bool on) override;
   void begin_evaluation() override;
   train::Metrics metrics() override;
 
  private:
-  void measure(const Seq2SeqInput& input, const at::Tensor& labels);
+  /// best, labels [B, T] int64 on the CPU
+  void measure(const at::Tensor& best, const at::Tensor& labels);
 
   PeftModelForSeq2SeqLM model_;
-  bool training_ = false;
   int64_t rows_ = 0, right_rows_ = 0, tokens_ = 0, right_tokens_ = 0;
 };
 

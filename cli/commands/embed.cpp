@@ -6,9 +6,7 @@
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
-#include "cli/hub_progress.h"
 #include "peft/base/error.h"
-#include "peft/hub/resolve.h"
 #include "peft/peft_model_for_feature_extraction.h"
 #include "peft/sentence_embedding.h"
 #include "peft/train/task_row.h"
@@ -98,12 +96,8 @@ std::string json_line(const at::Tensor& vector) {
 class Embedder {
  public:
   explicit Embedder(const EmbedOptions& options) {
-    const Console console = standard_console();
-    const auto folder = hub::model_folder(options.model.model_name_or_path,
-                                          {.progress = transfer_bar(console, "model")});
-    use_all_cores();
-    const auto checkpoint = formats::Checkpoint::open(folder);
-    pooling_ = wanted_pooling(options, folder);
+    const auto checkpoint = open_base_checkpoint(options.model);
+    pooling_ = wanted_pooling(options, checkpoint->path());
     text_ = ChatTokenizer::from_checkpoint(*checkpoint);
     body_ = load_model_as<EncoderModelImpl>(
         checkpoint, ModelTask::kBody,

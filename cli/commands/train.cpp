@@ -210,10 +210,7 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
                .adapter_dir = options.train.output_dir,
                .json_log = options.json};
   model.language_model().set_gradient_checkpointing(options.gradient_checkpointing);
-  const auto counts = model.peft().get_nb_trainable_parameters();
-  console.say(fmt::format("{} rows, {} trainable of {} parameters, {} threads",
-                          run.data.train.size(), with_thousands(counts.trainable),
-                          with_thousands(counts.all), at::get_num_threads()));
+  say_what_is_trained(fmt::format("{} rows", run.data.train.size()), model.peft(), console);
   CausalLMTask task(model.peft());
   if (options.loraplus_lr_ratio > 0) {
     task.use_loraplus({.lr = options.train.learning_rate,
