@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <vector>
+#include <memory>
 
 #include "peft/tensor/block_product_internal.h"
 #include "peft/tensor/tile_product_internal.h"
@@ -43,16 +43,23 @@ struct RowBlock {
   int64_t rows = 0, stride = 0;
 };
 
+int64_t filled_up(int64_t rows) { return (rows + kStep - 1) / kStep * kStep; }
+
+// `scratch` [filled_up(rows), width] is used where there is something to fill up.
 RowBlock row_block(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width,
-                   std::vector<Bfloat16>& scratch) {
-  const auto height = (rows + kStep - 1) / kStep * kStep;
+                   Bfloat16* scratch) {
+  const auto height = filled_up(rows);
   if (height == rows) return {in, rows, stride};
-  scratch.assign(static_cast<size_t>(height * width), Bfloat16{});
-  for (int64_t r = 0; r < rows; ++r) {
-    std::memcpy(scratch.data() + r * width, in + r * stride,
-                static_cast<size_t>(width) * sizeof(Bfloat16));
-  }
-  return {scratch.data(), height, width};
+  const auto size = static_cast<size_t>(width) * sizeof(Bfloat16);
+  for (int64_t r = 0; r < rows; ++r) std::memcpy(scratch + r * width, in + r * stride, size);
+  std::memset(scratch + rows * width, 0, static_cast<size_t>(height - rows) * size);
+  return {scratch, height, width};
+}
+
+// Room that is written before it is read.
+template <typename T>
+std::unique_ptr<T[]> room(int64_t count) {
+  return std::make_unique_for_overwrite<T[]>(static_cast<size_t>(count));
 }
 
 template <typename T>
@@ -99,9 +106,15 @@ class PanelProduct {
  public:
   explicit PanelProduct(const BlockProductTask<Bfloat16>& task)
       : t_(task),
-        panel_(static_cast<size_t>(std::min(task.inner, kInner) * kPanel)),
-        factor_(static_cast<size_t>(highest_rank(task) * kPanel)),
-        sums_(static_cast<size_t>((task.last_row - task.first_row + kRows) * kPanel)) {}
+        panel_(room<Bfloat16>(std::min(task.inner, kInner) * kPanel)),
+        factor_(room<Bfloat16>(highest_rank(task) * kPanel)),
+        sums_(room<float>((task.last_row - task.first_row + kRows) * kPanel)),
+        low_scratch_(room<Bfloat16>(kRows * highest_rank(task))) {
+    const auto rows = (task.last_row - task.first_row) % kRows;
+    if (rows % kStep != 0) last_rows_ = room<Bfloat16>(filled_up(rows) * task.inner);
+    last_block_ = row_block(task.x + (task.last_row - rows) * task.x_stride, task.x_stride, rows,
+                            task.inner, last_rows_.get());
+  }
 
   void run() {
     const TileRegisters registers;
@@ -111,7 +124,7 @@ class PanelProduct {
       packed_ = nullptr;
       for (int64_t inner = 0; inner < t_.inner; inner += kInner) {
         const auto depth = std::min(kInner, t_.inner - inner);
-        pack(t_.weight, t_.weight_stride, inner, depth, panel_.data());
+        pack(t_.weight, t_.weight_stride, inner, depth, panel_.get());
         add_panel(inner, depth);
       }
     }
@@ -131,11 +144,11 @@ class PanelProduct {
   void add_panel(int64_t inner, int64_t depth) {
     for (auto row = t_.first_row; row < t_.last_row; row += kRows) {
       const auto rows = std::min(kRows, t_.last_row - row);
-      float* sums = sums_.data() + (row - t_.first_row) * kPanel;
+      float* sums = sums_.get() + (row - t_.first_row) * kPanel;
       const auto block =
-          row_block(t_.x + row * t_.x_stride + inner, t_.x_stride, rows, depth, scratch_);
+          rows == kRows ? RowBlock{t_.x + row * t_.x_stride, kRows, t_.x_stride} : last_block_;
       multiply_tile({block.rows, columns_, depth, block.stride, columns_, columns_, inner > 0},
-                    block.data, panel_.data(), sums);
+                    block.data + inner, panel_.get(), sums);
       if (inner + depth < t_.inner) continue;
       for (const RowUpdate<Bfloat16>& update : t_.updates) {
         const auto first = std::max(row, update.first_row);
@@ -156,7 +169,7 @@ class PanelProduct {
   // below it: zeros times an adapter that is broken are not zeros.
   void add_update(const RowUpdate<Bfloat16>& update, int64_t first, int64_t last, float* sums) {
     if (packed_ != &update) {
-      pack(update.factor, update.factor_stride, 0, update.rank, factor_.data());
+      pack(update.factor, update.factor_stride, 0, update.rank, factor_.get());
     }
     packed_ = &update;
     const auto rows = last - first;
@@ -170,16 +183,19 @@ class PanelProduct {
   }
 
   void add_low(int64_t rank, int64_t first, int64_t rows, bool add, float* sums) {
-    const auto low = row_block(t_.low + first * t_.low_stride, t_.low_stride, rows, rank, scratch_);
+    const auto low =
+        row_block(t_.low + first * t_.low_stride, t_.low_stride, rows, rank, low_scratch_.get());
     multiply_tile({low.rows, columns_, rank, low.stride, columns_, columns_, add}, low.data,
-                  factor_.data(), sums);
+                  factor_.get(), sums);
   }
 
   const BlockProductTask<Bfloat16>& t_;
-  std::vector<Bfloat16> panel_, factor_, scratch_;
+  std::unique_ptr<Bfloat16[]> panel_, factor_;
+  std::unique_ptr<float[]> sums_;
   const RowUpdate<Bfloat16>* packed_ = nullptr;  // whose factor factor_ holds
   std::array<float, static_cast<size_t>(kStep* kPanel)> rest_;
-  std::vector<float> sums_;
+  std::unique_ptr<Bfloat16[]> low_scratch_, last_rows_;
+  RowBlock last_block_;  // where the rows end within a block; all of the inner dimension
   int64_t column_ = 0, columns_ = 0;
 };
 

@@ -27,12 +27,6 @@
 
 namespace peft::kernels {
 
-/// Numbers of float32 that a register of this processor holds.
-inline int64_t register_lanes() {
-  if (__builtin_cpu_supports("x86-64-v4")) return 16;
-  return __builtin_cpu_supports("x86-64-v3") ? 8 : 4;
-}
-
 template <int64_t Lanes>
 struct FloatVector {
   using Type __attribute__((vector_size(Lanes * sizeof(float)))) = float;

@@ -3,22 +3,26 @@
 #include <cstring>
 
 #include "peft/tensor/tile_product_internal.h"
-#include "peft/tensor/vector_math_internal.h"
+#include "peft/tensor/turn_internal.h"
 
 namespace peft::kernels {
 namespace {
 
-// Rows are read in groups of 16, so that what is written fills whole cache lines.
-template <typename T>
-PEFT_INLINE void transpose_blocked(const T* in, int64_t stride, int64_t rows, int64_t width,
-                                   T* out) {
-  constexpr int64_t kSide = 16;
-  for (int64_t r = 0; r < rows; r += kSide) {
-    const auto height = std::min(kSide, rows - r);
-    for (int64_t c = 0; c < width; ++c) {
-      for (int64_t i = 0; i < height; ++i) out[c * rows + r + i] = in[(r + i) * stride + c];
-    }
-  }
+__attribute__((target("arch=x86-64-v4"))) void turn_16(const uint32_t* in, int64_t stride,
+                                                       int64_t rows, int64_t width, uint32_t* out) {
+  turn<16>(in, stride, rows, width, out, rows);
+}
+
+__attribute__((target("arch=x86-64-v3"))) void turn_8(const uint32_t* in, int64_t stride,
+                                                      int64_t rows, int64_t width, uint32_t* out) {
+  turn<8>(in, stride, rows, width, out, rows);
+}
+
+void turn_all(const uint32_t* in, int64_t stride, int64_t rows, int64_t width, uint32_t* out) {
+  static const int64_t lanes = register_lanes();
+  if (lanes == 16) return turn_16(in, stride, rows, width, out);
+  if (lanes == 8) return turn_8(in, stride, rows, width, out);
+  turn<4>(in, stride, rows, width, out, rows);
 }
 
 }  // namespace
@@ -43,29 +47,28 @@ PEFT_CLONES void pack_rows(const float* in, int64_t stride, int64_t rows, int64_
   }
 }
 
+// Two rows become one of pairs: written as whole pairs, for halves would be stored one by one.
 PEFT_CLONES void pack_rows(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width,
                            Bfloat16* out) {
   for (int64_t r = 0; r < rows; r += 2) {
     const Bfloat16* __restrict first = in + r * stride;
     const Bfloat16* __restrict second = first + stride;
-    Bfloat16* __restrict pairs = out + r * width;
+    auto* __restrict pairs = reinterpret_cast<uint32_t*>(out + r * width);
     for (int64_t c = 0; c < width; ++c) {
-      pairs[2 * c] = first[c];
-      pairs[2 * c + 1] = second[c];
+      pairs[c] = first[c].bits | static_cast<uint32_t>(second[c].bits) << 16;
     }
   }
 }
 
-PEFT_CLONES void pack_columns(const float* in, int64_t stride, int64_t rows, int64_t width,
-                              float* out) {
-  transpose_blocked(in, stride, rows, width, out);
+void pack_columns(const float* in, int64_t stride, int64_t rows, int64_t width, float* out) {
+  turn_all(reinterpret_cast<const uint32_t*>(in), stride, rows, width,
+           reinterpret_cast<uint32_t*>(out));
 }
 
 // Pairs of numbers that lie together stay together.
-PEFT_CLONES void pack_columns(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width,
-                              Bfloat16* out) {
-  transpose_blocked(reinterpret_cast<const uint32_t*>(in), stride / 2, rows, width / 2,
-                    reinterpret_cast<uint32_t*>(out));
+void pack_columns(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width, Bfloat16* out) {
+  turn_all(reinterpret_cast<const uint32_t*>(in), stride / 2, rows, width / 2,
+           reinterpret_cast<uint32_t*>(out));
 }
 
 }  // namespace peft::kernels

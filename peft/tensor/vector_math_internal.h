@@ -20,6 +20,12 @@ namespace peft::kernels {
 // reordered behind the programmer's back, so the order is spelled out.
 constexpr int64_t kLanes = 16;
 
+// Numbers of float32 that a register of this processor holds.
+inline int64_t register_lanes() {
+  if (__builtin_cpu_supports("x86-64-v4")) return 16;
+  return __builtin_cpu_supports("x86-64-v3") ? 8 : 4;
+}
+
 PEFT_INLINE float load(float x) { return x; }
 PEFT_INLINE float load(Bfloat16 x) {
   return std::bit_cast<float>(static_cast<uint32_t>(x.bits) << 16);
