@@ -14,7 +14,7 @@
 namespace peft {
 namespace {
 
-constexpr int64_t kFewestRows = 16;
+constexpr int64_t kFewestRows = 16, kFewestPairedRows = 4;
 constexpr int64_t kFewestRowsATask = 128;
 
 bool plain(const at::Tensor& x, at::ScalarType dtype, int64_t dims) {
@@ -28,6 +28,9 @@ bool dense_even(const at::Tensor& x) {
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+// So few that reading the weight is all the work.
+bool few_rows(const BlockProduct& p) { return p.transposed && p.x.size(0) < kFewestRows; }
+
 template <typename T>
 kernels::BlockProductTask<T> task_of(const BlockProduct& p, const at::Tensor& out) {
   const auto pointer = [](const at::Tensor& x) {
@@ -38,7 +41,11 @@ kernels::BlockProductTask<T> task_of(const BlockProduct& p, const at::Tensor& ou
   task.weight = pointer(p.weight);
   task.low = pointer(p.low);
   task.bias = pointer(p.bias);
-  task.out = static_cast<T*>(out.mutable_data_ptr());
+  if (out.scalar_type() == p.x.scalar_type()) {
+    task.out = static_cast<T*>(out.mutable_data_ptr());
+  } else {
+    task.float_out = out.mutable_data_ptr<float>();
+  }
   task.x_stride = p.x.stride(0);
   task.weight_stride = p.weight.stride(0);
   task.out_stride = out.stride(0);
@@ -100,7 +107,7 @@ void share_out(int64_t parts, const std::function<void(int64_t)>& work) {
 
 template <typename T>
 void run(const BlockProduct& p, const at::Tensor& out) {
-  if (p.x.size(0) < kFewestRows) return run_few_rows<T>(p, out);
+  if (few_rows(p)) return run_few_rows<T>(p, out);
   constexpr int64_t kPartsAThread = 4;
   const auto updates = updates_of<T>(p);
   auto whole = task_of<T>(p, out);
@@ -172,13 +179,16 @@ bool serves_block_product(const BlockProduct& p) {
   if (!plain(p.x, dtype, 2) || !plain(p.weight, dtype, 2)) return false;
   if (p.bias.defined() && !plain(p.bias, dtype, 1)) return false;
   if (p.weight.numel() == 0 || p.x.numel() == 0) return false;
-  const bool few = p.x.size(0) < kFewestRows;
-  // Many rows of bfloat16 are multiplied in pairs.
-  const bool paired = dtype == at::kBFloat16 && !few;
-  if (!serves_update(p, paired)) return false;
-  if (few) return p.transposed;
+  if (few_rows(p)) return result_dtype(p) == dtype && serves_update(p, false);
   if (product_dtype(dtype, p.x.size(0)) != dtype) return false;
-  return !paired || (p.x.size(1) % 2 == 0 && dense_even(p.weight));
+  // Tiles of float32 are made for more rows; bfloat16 is multiplied in pairs.
+  const bool paired = dtype == at::kBFloat16;
+  if (p.x.size(0) < (paired ? kFewestPairedRows : kFewestRows)) return false;
+  return serves_update(p, paired) && (!paired || !p.transposed || dense_even(p.weight));
+}
+
+at::ScalarType result_dtype(const BlockProduct& product) {
+  return product.keep_float ? at::kFloat : product.x.scalar_type();
 }
 
 void block_product(const BlockProduct& product, const at::Tensor& out) {
@@ -200,12 +210,14 @@ at::Tensor libtorch_product(const BlockProduct& p) {
     out.slice(0, own.first, own.last).addmm_(low, factor);
   }
   if (p.scale != 1.0) out.mul_(p.scale);
-  return p.bias.defined() && !offset ? out.add_(p.bias) : out;
+  if (p.bias.defined() && !offset) out.add_(p.bias);
+  return out.to(result_dtype(p));
 }
 
 at::Tensor frozen_product(const BlockProduct& p) {
   if (!serves_block_product(p)) return libtorch_product(p);
-  auto out = at::empty({p.x.size(0), p.weight.size(p.transposed ? 0 : 1)}, p.x.options());
+  auto out = at::empty({p.x.size(0), p.weight.size(p.transposed ? 0 : 1)},
+                       p.x.options().dtype(result_dtype(p)));
   block_product(p, out);
   return out;
 }

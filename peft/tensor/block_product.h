@@ -22,6 +22,7 @@ struct BlockProduct {
   at::Tensor factor = {};   // [R, M], or [M, R] where `transposed`
   at::Tensor bias = {};     // [M]; undefined: none
   double scale = 1.0;
+  bool keep_float = false;  // the result is float32, as it was summed, whatever x is
   /// In the place of `factor`: factors by rows, rising. Each reads the first columns of `low`, as
   /// many as its rank; rows without one get no update.
   std::vector<RowFactor> row_factors = {};
@@ -32,8 +33,11 @@ struct BlockProduct {
 /// it.
 bool serves_block_product(const BlockProduct& product);
 
+/// The dtype of a product's result.
+at::ScalarType result_dtype(const BlockProduct& product);
+
 /// Sums in float32 whatever the dtype is and rounds once. No gradient is recorded.
-///   out [N, M] in the dtype of x, dense
+///   out [N, M] in the dtype that result_dtype says, dense
 void block_product(const BlockProduct& product, const at::Tensor& out);
 
 /// The same by libtorch's own products: without an update, bit for bit what at::linear gives.

@@ -24,6 +24,7 @@ template <typename T>
 struct BlockProductTask {
   const T *x = nullptr, *weight = nullptr, *low = nullptr, *bias = nullptr;
   T* out = nullptr;
+  float* float_out = nullptr;  // in the place of `out`: sums that are not rounded
   int64_t x_stride = 0, weight_stride = 0, low_stride = 0, out_stride = 0;
   int64_t inner = 0, columns = 0;              // K, M
   std::span<const RowUpdate<T>> updates = {};  // in the order of their rows; others get none

@@ -15,18 +15,20 @@ constexpr int64_t kInner = 1024;  // depth of a packed panel
 constexpr int64_t kStep = 8;      // a lower tile is filled up with zeros to a multiple of this
 
 // One tile of sums becomes a part of the result.
+template <typename T>
 struct TileStore {
   const float* sums = nullptr;     // [rows, columns]
   const Bfloat16* bias = nullptr;  // [columns]
-  Bfloat16* out = nullptr;
+  T* out = nullptr;
   int64_t rows = 0, columns = 0, out_stride = 0;
   float scale = 1;
 };
 
-PEFT_CLONES void store_tile(const TileStore& tile) {
+template <typename T>
+PEFT_INLINE void store_sums(const TileStore<T>& tile) {
   for (int64_t r = 0; r < tile.rows; ++r) {
     const float* __restrict sums = tile.sums + r * tile.columns;
-    Bfloat16* __restrict out = tile.out + r * tile.out_stride;
+    T* __restrict out = tile.out + r * tile.out_stride;
     if (tile.bias != nullptr) {
       const Bfloat16* __restrict bias = tile.bias;
       for (int64_t c = 0; c < tile.columns; ++c)
@@ -37,7 +39,10 @@ PEFT_CLONES void store_tile(const TileStore& tile) {
   }
 }
 
-// A block of rows, filled up to a height that has machine code.
+PEFT_CLONES void store_tile(const TileStore<Bfloat16>& tile) { store_sums(tile); }
+PEFT_CLONES void store_tile(const TileStore<float>& tile) { store_sums(tile); }
+
+// A block of rows, of a height that has machine code.
 struct RowBlock {
   const Bfloat16* data = nullptr;
   int64_t rows = 0, stride = 0;
@@ -45,15 +50,16 @@ struct RowBlock {
 
 int64_t filled_up(int64_t rows) { return (rows + kStep - 1) / kStep * kStep; }
 
-// `scratch` [filled_up(rows), width] is used where there is something to fill up.
-RowBlock row_block(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width,
-                   Bfloat16* scratch) {
-  const auto height = filled_up(rows);
-  if (height == rows) return {in, rows, stride};
-  const auto size = static_cast<size_t>(width) * sizeof(Bfloat16);
-  for (int64_t r = 0; r < rows; ++r) std::memcpy(scratch + r * width, in + r * stride, size);
-  std::memset(scratch + rows * width, 0, static_cast<size_t>(height - rows) * size);
-  return {scratch, height, width};
+// Copies rows and fills them up with zeros to `filled_width` and a height that has machine code.
+RowBlock fill_up(const RowBlock& from, int64_t width, int64_t filled_width, Bfloat16* to) {
+  for (int64_t r = 0; r < from.rows; ++r) {
+    Bfloat16* row = to + r * filled_width;
+    std::memcpy(row, from.data + r * from.stride, static_cast<size_t>(width) * sizeof(Bfloat16));
+    std::fill(row + width, row + filled_width, Bfloat16{});
+  }
+  const auto height = filled_up(from.rows);
+  std::fill(to + from.rows * filled_width, to + height * filled_width, Bfloat16{});
+  return {to, height, filled_width};
 }
 
 // Room that is written before it is read.
@@ -106,14 +112,17 @@ class PanelProduct {
  public:
   explicit PanelProduct(const BlockProductTask<Bfloat16>& task)
       : t_(task),
-        panel_(room<Bfloat16>(std::min(task.inner, kInner) * kPanel)),
+        rows_(task.last_row - task.first_row),
+        depth_((task.inner + 1) / 2 * 2),
+        panel_(room<Bfloat16>(std::min(depth_, kInner) * kPanel)),
         factor_(room<Bfloat16>(highest_rank(task) * kPanel)),
-        sums_(room<float>((task.last_row - task.first_row + kRows) * kPanel)),
-        low_scratch_(room<Bfloat16>(kRows * highest_rank(task))) {
-    const auto rows = (task.last_row - task.first_row) % kRows;
-    if (rows % kStep != 0) last_rows_ = room<Bfloat16>(filled_up(rows) * task.inner);
-    last_block_ = row_block(task.x + (task.last_row - rows) * task.x_stride, task.x_stride, rows,
-                            task.inner, last_rows_.get());
+        low_rows_(room<Bfloat16>(kRows * highest_rank(task))),
+        sums_(room<float>((rows_ + kRows) * kPanel)) {
+    in_place_ = depth_ > t_.inner ? 0 : rows_ % kStep == 0 ? rows_ : rows_ / kRows * kRows;
+    if (in_place_ == rows_) return;
+    copied_ = room<Bfloat16>(filled_up(rows_ - in_place_) * depth_);
+    const auto* from = t_.x + (t_.first_row + in_place_) * t_.x_stride;
+    fill_up({from, rows_ - in_place_, t_.x_stride}, t_.inner, depth_, copied_.get());
   }
 
   void run() {
@@ -122,9 +131,9 @@ class PanelProduct {
       column_ = column;
       columns_ = std::min(kPanel, t_.last_column - column);
       packed_ = nullptr;
-      for (int64_t inner = 0; inner < t_.inner; inner += kInner) {
-        const auto depth = std::min(kInner, t_.inner - inner);
-        pack(t_.weight, t_.weight_stride, inner, depth, panel_.get());
+      for (int64_t inner = 0; inner < depth_; inner += kInner) {
+        const auto depth = std::min(kInner, depth_ - inner);
+        pack(t_.weight, t_.weight_stride, inner, std::min(depth, t_.inner - inner), panel_.get());
         add_panel(inner, depth);
       }
     }
@@ -145,24 +154,37 @@ class PanelProduct {
     for (auto row = t_.first_row; row < t_.last_row; row += kRows) {
       const auto rows = std::min(kRows, t_.last_row - row);
       float* sums = sums_.get() + (row - t_.first_row) * kPanel;
-      const auto block =
-          rows == kRows ? RowBlock{t_.x + row * t_.x_stride, kRows, t_.x_stride} : last_block_;
+      const auto block = left_block(row - t_.first_row, rows);
       multiply_tile({block.rows, columns_, depth, block.stride, columns_, columns_, inner > 0},
                     block.data + inner, panel_.get(), sums);
-      if (inner + depth < t_.inner) continue;
+      if (inner + depth < depth_) continue;
       for (const RowUpdate<Bfloat16>& update : t_.updates) {
         const auto first = std::max(row, update.first_row);
         const auto last = std::min(row + rows, update.last_row);
         if (first < last) add_update(update, first, last, sums + (first - row) * columns_);
       }
-      store_tile(TileStore{.sums = sums,
-                           .bias = t_.bias == nullptr ? nullptr : t_.bias + column_,
-                           .out = t_.out + row * t_.out_stride + column_,
-                           .rows = rows,
-                           .columns = columns_,
-                           .out_stride = t_.out_stride,
-                           .scale = t_.scale});
+      if (t_.float_out != nullptr) {
+        store_block(sums, row, rows, t_.float_out);
+      } else {
+        store_block(sums, row, rows, t_.out);
+      }
     }
+  }
+
+  RowBlock left_block(int64_t first, int64_t rows) const {
+    if (first < in_place_) return {t_.x + (t_.first_row + first) * t_.x_stride, rows, t_.x_stride};
+    return {copied_.get() + (first - in_place_) * depth_, filled_up(rows), depth_};
+  }
+
+  template <typename T>
+  void store_block(const float* sums, int64_t row, int64_t rows, T* out) const {
+    store_tile(TileStore<T>{.sums = sums,
+                            .bias = t_.bias == nullptr ? nullptr : t_.bias + column_,
+                            .out = out + row * t_.out_stride + column_,
+                            .rows = rows,
+                            .columns = columns_,
+                            .out_stride = t_.out_stride,
+                            .scale = t_.scale});
   }
 
   // To the sums of rows `first` to `last`. What fills a block up must not touch the sums of rows
@@ -183,19 +205,20 @@ class PanelProduct {
   }
 
   void add_low(int64_t rank, int64_t first, int64_t rows, bool add, float* sums) {
-    const auto low =
-        row_block(t_.low + first * t_.low_stride, t_.low_stride, rows, rank, low_scratch_.get());
+    RowBlock low{t_.low + first * t_.low_stride, rows, t_.low_stride};
+    if (filled_up(rows) != rows) low = fill_up(low, rank, rank, low_rows_.get());
     multiply_tile({low.rows, columns_, rank, low.stride, columns_, columns_, add}, low.data,
                   factor_.get(), sums);
   }
 
   const BlockProductTask<Bfloat16>& t_;
-  std::unique_ptr<Bfloat16[]> panel_, factor_;
+  int64_t rows_ = 0, depth_ = 0;  // depth_: the inner dimension, filled up to pairs
+  std::unique_ptr<Bfloat16[]> panel_, factor_, low_rows_;
   std::unique_ptr<float[]> sums_;
+  int64_t in_place_ = 0;                         // so many rows of x are read where they lie,
+  std::unique_ptr<Bfloat16[]> copied_;           // and the others from here, filled up [.., depth_]
   const RowUpdate<Bfloat16>* packed_ = nullptr;  // whose factor factor_ holds
   std::array<float, static_cast<size_t>(kStep* kPanel)> rest_;
-  std::unique_ptr<Bfloat16[]> low_scratch_, last_rows_;
-  RowBlock last_block_;  // where the rows end within a block; all of the inner dimension
   int64_t column_ = 0, columns_ = 0;
 };
 

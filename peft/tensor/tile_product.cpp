@@ -54,6 +54,10 @@ PEFT_CLONES void pack_rows(const Bfloat16* in, int64_t stride, int64_t rows, int
     const Bfloat16* __restrict first = in + r * stride;
     const Bfloat16* __restrict second = first + stride;
     auto* __restrict pairs = reinterpret_cast<uint32_t*>(out + r * width);
+    if (r + 1 == rows) {
+      for (int64_t c = 0; c < width; ++c) pairs[c] = first[c].bits;
+      return;
+    }
     for (int64_t c = 0; c < width; ++c) {
       pairs[c] = first[c].bits | static_cast<uint32_t>(second[c].bits) << 16;
     }

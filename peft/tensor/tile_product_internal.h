@@ -32,8 +32,8 @@ class TileRegisters {
   ~TileRegisters();
 };
 
-/// The right side of a product from its own rows [rows, width]; `rows` even for bfloat16, whose
-/// rows 2i and 2i + 1 become pairs.
+/// The right side of a product from its own rows [rows, width]. Rows 2i and 2i + 1 of bfloat16
+/// numbers become pairs; an odd row at the end, pairs with zeros.
 void pack_rows(const float* in, int64_t stride, int64_t rows, int64_t width, float* out);
 void pack_rows(const Bfloat16* in, int64_t stride, int64_t rows, int64_t width, Bfloat16* out);
 

@@ -42,14 +42,14 @@ TEST(Tag, RefusesWhatCannotBeAdapted) {
 
 TEST(Tag, UntagGivesAPlainTensor) {
   auto w = torch::randn({6, 8}), x = torch::randn({5, 8});
-  auto plain = at::linear(x, w);
+  auto plain = at::linear(x, w), part = at::linear(x, w.slice(0, 1, 4));
   auto layer = put_lora(w);
   auto view = w.slice(0, 1, 4);
   EXPECT_TRUE(is_tagged(w));
   untag(w, *layer);
   EXPECT_FALSE(is_tagged(w));
   EXPECT_TRUE(at::equal(at::linear(x, w), plain));
-  EXPECT_TRUE(at::equal(at::linear(x, view), plain.slice(1, 1, 4))) << "kept views follow";
+  EXPECT_TRUE(at::equal(at::linear(x, view), part)) << "kept views follow";
   untag(w, *layer);
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "peft/tensor/product_dtype.h"
@@ -74,6 +75,25 @@ TEST(BlockProduct, RoundsBfloat16OnlyOnce) {
   } else {
     EXPECT_FALSE(serves_block_product(make({40, 8, 6, 0, true, false}, at::kBFloat16)));
   }
+}
+
+// The gradients of factors: as many rows as the rank, and as deep as there are tokens.
+TEST(BlockProduct, KeepsTheFloat32SumsOfBfloat16) {
+  torch::manual_seed(7);
+  const bool fast = multiplies_bfloat16_fast();
+  for (const auto& [rows, inner] :
+       {std::pair<int64_t, int64_t>{4, 45}, {8, 46}, {16, 1025}, {70, 1051}}) {
+    auto p = make({rows, inner, 100, 0, false, true}, at::kBFloat16);
+    EXPECT_EQ(serves_block_product(p), fast) << rows << " x " << inner;
+    EXPECT_EQ(frozen_product(p).scalar_type(), at::kBFloat16);
+    EXPECT_LT(error(frozen_product(p), in_double(p)), 1.0 / 128);
+    p.keep_float = true;
+    EXPECT_EQ(frozen_product(p).scalar_type(), at::kFloat);
+    EXPECT_LT(error(frozen_product(p), in_double(p)), fast ? 2e-6 : 1.0 / 64);
+  }
+  auto few = make({2, 64, 100, 0, true, false}, at::kBFloat16);
+  few.keep_float = true;
+  EXPECT_EQ(frozen_product(few).scalar_type(), at::kFloat);
 }
 
 struct Rows {

@@ -14,6 +14,7 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
 struct Product {
+  Tensor a, b;  // in the dtype of the products
   Tensor y;     // [N, O]
   Tensor low;   // [N, R], s · x Aᵀ after dropout
   Tensor keep;  // [N, I] scaled mask; undefined without dropout
@@ -36,21 +37,20 @@ Product product(const Tensor& given, const Tensor& weight, const Tensor& bias,
   at::NoGradGuard no_grad;
   const auto dtype = working_dtype(given);
   const Tensor rows = given.to(dtype);
-  Product out;
+  Product out{.a = update.a.to(dtype), .b = update.b.to(dtype)};
   Tensor seen = rows;
   if (update.dropout > 0.0) {
     out.keep = at::empty_like(rows).bernoulli_(1.0 - update.dropout);
     if (update.dropout < 1.0) out.keep.div_(1.0 - update.dropout);
     seen = rows * out.keep;
   }
-  out.low = multiply(
-      {.x = seen, .weight = update.a.to(dtype), .transposed = true, .scale = update.scaling},
-      learns);
+  out.low =
+      multiply({.x = seen, .weight = out.a, .transposed = true, .scale = update.scaling}, learns);
   out.y = multiply({.x = rows,
                     .weight = weight.to(dtype),
                     .transposed = true,
                     .low = out.low,
-                    .factor = update.b.to(dtype),
+                    .factor = out.b,
                     .bias = bias.defined() ? bias.to(dtype) : bias},
                    learns);
   out.y = out.y.to(given.scalar_type());
@@ -77,10 +77,12 @@ Tensor input_gradient(const Tensor& dy, const Tensor& weight, const Tensor& dlow
   return frozen_product({.x = dy, .weight = weight}).add_(at::mm(dlow, a).mul_(keep));
 }
 
-// leftᵀ right.  left [N, R], right [N, M]
-Tensor turned_product(const Tensor& left, const Tensor& right) {
-  if (at::GradMode::is_enabled()) return at::mm(left.t(), right);
-  return frozen_product({.x = left.t().contiguous(), .weight = right});
+// leftᵀ right in the dtype of an adapter's factor.  left [N, R], right [N, M]
+Tensor turned_product(const Tensor& left, const Tensor& right, at::ScalarType dtype) {
+  if (at::GradMode::is_enabled()) return at::mm(left.t(), right).to(dtype);
+  const bool keep_float = dtype == at::kFloat;
+  return frozen_product({.x = left.t().contiguous(), .weight = right, .keep_float = keep_float})
+      .to(dtype);
 }
 
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
@@ -90,7 +92,7 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
                         double scaling, double dropout) {
     const Tensor offset = bias.value_or(Tensor());
     Product out = product(as_rows(x), weight, offset, {a, b, scaling, dropout}, true);
-    context->save_for_backward({x, weight, a, b, out.low, out.keep});
+    context->save_for_backward({x, weight, a, b, out.low, out.keep, out.a, out.b});
     context->saved_data["scaling"] = scaling;
     context->saved_data["bias_learns"] = offset.defined() && offset.requires_grad();
     // Not a view to autograd: modules add their bias in place.
@@ -107,10 +109,12 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     const Tensor rows = as_rows(x).to(dtype);
     const Tensor dy = as_rows(gradients[0]).to(dtype);        // [N, O]
     const Tensor seen = keep.defined() ? rows * keep : rows;  // [N, I]
-    const Tensor wide_a = a.to(dtype), wide_b = b.to(dtype);
-    Tensor low = saved[4], dlow, dx;  // [N, R], [N, R], [N, I]
+    Tensor wide_a = saved[6], wide_b = saved[7];              // in the dtype of the products
+    Tensor low = saved[4], dlow, dx;                          // [N, R], [N, R], [N, I]
     if (at::GradMode::is_enabled()) {
       // A second derivative needs plain operators, and anew what forward kept without a graph.
+      wide_a = a.to(dtype);
+      wide_b = b.to(dtype);
       low = at::mm(seen, wide_a.t()) * scaling;
       dlow = at::mm(dy, wide_b) * scaling;
       const Tensor update = at::mm(dlow, wide_a);
@@ -123,8 +127,8 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     if (weight.requires_grad()) out[kWeight] = at::mm(dy.t(), rows).to(weight.scalar_type());
     if (context->saved_data["bias_learns"].toBool())
       out[kBias] = dy.sum(0).to(gradients[0].scalar_type());
-    if (a.requires_grad()) out[kA] = turned_product(dlow, seen).to(a.scalar_type());
-    if (b.requires_grad()) out[kB] = turned_product(low, dy).t().to(b.scalar_type());
+    if (a.requires_grad()) out[kA] = turned_product(dlow, seen, a.scalar_type());
+    if (b.requires_grad()) out[kB] = turned_product(low, dy, b.scalar_type()).t();
     return out;
   }
 };
