@@ -1,5 +1,7 @@
 #include "peft/status.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cctype>
 #include <string_view>
@@ -176,6 +178,13 @@ std::unordered_map<std::string, size_t> places_of_modules(const ModelTree& tree)
 }  // namespace
 
 std::vector<TunerLayerStatus> get_layer_status(const Tuner& tuner) {
+  if (tuner.is_prompt_learning() || tuner.method().attention != nullptr) {
+    throw UnsupportedError(
+        fmt::format("get_layer_status: \"{0}\" has no layers of its own: expected a method that "
+                    "adapts the layers "
+                    "of a model, got \"{0}\". print_trainable_parameters() says what learns.",
+                    tuner.method().name));
+  }
   if (tuner.attachments().empty() && tuner.saved_modules().empty()) {
     throw ConfigError(
         "get_layer_status: no adapter layers found in the model: expected a model with an adapter, "

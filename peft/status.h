@@ -70,7 +70,8 @@ struct ParameterCount {
 ParameterCount count_parameters(const ModelTree& tree);
 
 /// The status of each adapted layer, in the order of the tree.
-/// Throws: ConfigError where the model has no adapter layer, as after unload.
+/// Throws: ConfigError where the model has no adapter layer, as after unload; UnsupportedError for
+/// methods that adapt no layers: prompt learning and adaption prompts.
 /// Source: get_layer_status in peft/peft_model.py.
 std::vector<TunerLayerStatus> get_layer_status(const Tuner& tuner);
 

@@ -135,7 +135,7 @@ TEST(Prompts, AttributesAreThoseOfPython) {
   EXPECT_EQ(named.front().first, "base_model.model.embed_tokens.weight");
   EXPECT_EQ(named.back().first, "prompt_encoder.default.embedding.weight");
   EXPECT_EQ(model.get_nb_trainable_parameters().trainable, 4 * 24);
-  EXPECT_THROW(model.get_layer_status(), ConfigError);
+  EXPECT_THROW(model.get_layer_status(), UnsupportedError);
   EXPECT_THROW(model.merge_adapter(), UnsupportedError);
   EXPECT_THROW(model.set_requires_grad("default"), UnsupportedError);
 }
