@@ -1,7 +1,10 @@
 // Time and memory of one LoRA training step of a language model.
 //
 //   train_step --model M [--dtype float32|bfloat16] [--batch 4] [--length 256] [--steps 5]
-//              [--rank 16] [--threads 2] [--checkpointing] [--completion FRACTION] [--profile]
+//              [--rank 16] [--config JSON] [--threads 2] [--checkpointing]
+//              [--completion FRACTION] [--profile]
+//
+// `--config` is an adapter_config.json in the place of LoRA on all linear layers.
 //
 // Prints one JSON object: the fastest and the median step, tokens a second, the time of the bare
 // products of the frozen model with the same shapes (the floor), peak memory, the first loss and
@@ -20,8 +23,10 @@
 
 #include "bench/operator_times.h"
 #include "peft/auto.h"
+#include "peft/base/json_text.h"
 #include "peft/base/process.h"
 #include "peft/methods/lora/config.h"
+#include "peft/methods/registry.h"
 #include "peft/peft.h"
 #include "peft/train/adamw.h"
 
@@ -33,7 +38,7 @@ struct Arguments {
   std::map<std::string, std::string> values = {
       {"model", ""},       {"dtype", "float32"}, {"batch", "4"},   {"length", "256"},
       {"steps", "5"},      {"rank", "16"},       {"threads", "2"}, {"checkpointing", "0"},
-      {"completion", "1"}, {"profile", "0"}};
+      {"completion", "1"}, {"config", ""},       {"profile", "0"}};
   const std::string& text(const std::string& name) const { return values.at(name); }
   int64_t number(const std::string& name) const { return std::stoll(values.at(name)); }
 };
@@ -98,6 +103,13 @@ double peak_megabytes() {
   return static_cast<double>(usage.ru_maxrss) / 1024.0;
 }
 
+peft::PeftConfig adapter_config(const Arguments& arguments) {
+  const auto& given = arguments.text("config");
+  if (!given.empty()) return peft::parse_config(peft::parse_json(given, "--config"), "--config");
+  const auto rank = arguments.number("rank");
+  return peft::LoraConfig{.r = rank, .target_modules = "all-linear", .lora_alpha = 2 * rank};
+}
+
 int run(const Arguments& arguments) {
   peft::keep_freed_memory();  // as the program does
   at::set_num_threads(static_cast<int>(arguments.number("threads")));
@@ -107,9 +119,7 @@ int run(const Arguments& arguments) {
   auto base = opened.model;
   base->train();
   base->set_gradient_checkpointing(arguments.number("checkpointing") != 0);
-  const auto rank = arguments.number("rank");
-  auto model = peft::get_peft_model(
-      base, peft::LoraConfig{.r = rank, .target_modules = "all-linear", .lora_alpha = 2 * rank});
+  peft::PeftModelForCausalLM model(base, adapter_config(arguments));
   std::vector<peft::train::TrainParameter> trained;
   for (const auto& [name, tensor] : model.trainable_parameters()) {
     trained.push_back({.name = name, .tensor = tensor, .decay = peft::train::decays(name)});
@@ -130,7 +140,7 @@ int run(const Arguments& arguments) {
     if (step == 1 && arguments.number("profile") != 0) times.emplace();
     steps.push_back(seconds([&] {
       optimizer.zero_grad();
-      const auto loss = base->loss_sum({.input_ids = ids}, labels) / counted;
+      const auto loss = model.loss_sum({.input_ids = ids}, labels) / counted;
       loss.backward();
       if (step == 0) {
         first_loss = loss.item<double>();

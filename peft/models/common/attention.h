@@ -7,7 +7,8 @@ namespace peft {
 /// Which keys a query may see.
 struct AttentionMask {
   at::Tensor additive = {};  // [B or 1, 1, T or 1, S], 0 or -inf; undefined: none
-  bool causal = false;       // with `additive` undefined: key s is seen by query t where s <= t
+  // With `additive` undefined: the last query sees all S keys, each one before it one key less.
+  bool causal = false;
 };
 
 /// What decides the mask of one forward. Legend: B rows, T new tokens, S tokens in all.

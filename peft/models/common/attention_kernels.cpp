@@ -129,27 +129,31 @@ std::vector<T> zeros(int64_t count) {
   return std::vector<T>(static_cast<size_t>(count));
 }
 
+// So many keys, filled up, are read for the queries of a block.
+int64_t keys_seen(int64_t before, int64_t first) { return padded(before + first + kBlock); }
+
 template <typename T>
 void head_forward(const CausalHead<T>& h) {
   const TileRegisters registers;
-  const auto width = h.width, all = padded(h.tokens);
+  const auto width = h.width, keys_count = h.before + h.tokens, all = padded(keys_count);
   auto dense = zeros<T>(all * width), keys = dense, values = dense;
-  copy_rows(h.k, h.k_stride, h.tokens, width, dense);
+  copy_rows(h.k, h.k_stride, keys_count, width, dense);
   pack_columns(dense.data(), width, all, width, keys.data());
-  copy_rows(h.v, h.v_stride, h.tokens, width, dense);
+  copy_rows(h.v, h.v_stride, keys_count, width, dense);
   pack_rows(dense.data(), width, all, width, values.data());
   auto queries = zeros<T>(kBlock * width);
   auto scores = zeros<float>(kBlock * all), out = zeros<float>(kBlock * width);
   auto probabilities = zeros<T>(kBlock * all);
   for (int64_t first = 0; first < h.tokens; first += kBlock) {
-    const auto rows = std::min(kBlock, h.tokens - first), seen = first + kBlock;
+    const auto rows = std::min(kBlock, h.tokens - first);
+    const auto seen = std::min(all, keys_seen(h.before, first));
     copy_rows(h.q + first * h.q_stride, h.q_stride, rows, width, queries);
     multiply_tile({kBlock, seen, width, width, all, seen}, queries.data(), keys.data(),
                   scores.data());
     softmax(SoftmaxBlock<T>{.scores = scores.data(),
                             .probabilities = probabilities.data(),
                             .log_sum = h.log_sum + first,
-                            .first = first,
+                            .first = h.before + first,
                             .rows = rows,
                             .keys = seen,
                             .scale = h.scale});
@@ -190,7 +194,8 @@ struct GradientScratch {
 template <typename T>
 void block_backward(const CausalGroupGradient<T>& c, GradientScratch<T>& m, int64_t g,
                     int64_t first) {
-  const auto width = c.width, all = padded(c.tokens), seen = first + kBlock;
+  const auto width = c.width, all = padded(c.before + c.tokens);
+  const auto seen = std::min(all, keys_seen(c.before, first));
   const auto rows = std::min(kBlock, c.tokens - first);
   const auto at = g * c.out_head_stride + first * c.out_stride;
   copy_rows(c.q + g * c.q_head_stride + first * c.q_stride, c.q_stride, rows, width, m.queries);
@@ -214,7 +219,7 @@ void block_backward(const CausalGroupGradient<T>& c, GradientScratch<T>& m, int6
                                        .probabilities = m.probabilities.data(),
                                        .gradients = m.gradients.data(),
                                        .packed = m.packed_gradients.data(),
-                                       .first = first,
+                                       .first = c.before + first,
                                        .rows = rows,
                                        .keys = seen,
                                        .scale = c.scale});
@@ -236,17 +241,17 @@ void block_backward(const CausalGroupGradient<T>& c, GradientScratch<T>& m, int6
 template <typename T>
 void group_backward(const CausalGroupGradient<T>& c) {
   const TileRegisters registers;
-  const auto width = c.width, all = padded(c.tokens);
+  const auto width = c.width, keys = c.before + c.tokens, all = padded(keys);
   GradientScratch<T> scratch(all, width);
-  copy_rows(c.k, c.k_stride, c.tokens, width, scratch.keys);
-  copy_rows(c.v, c.v_stride, c.tokens, width, scratch.values);
+  copy_rows(c.k, c.k_stride, keys, width, scratch.keys);
+  copy_rows(c.v, c.v_stride, keys, width, scratch.values);
   transpose(scratch.keys.data(), width, all, width, scratch.turned_keys.data());
   for (int64_t g = 0; g < c.heads; ++g) {
     for (int64_t first = 0; first < c.tokens; first += kBlock) {
       block_backward(c, scratch, g, first);
     }
   }
-  for (int64_t t = 0; t < c.tokens; ++t) {
+  for (int64_t t = 0; t < keys; ++t) {
     store_row(scratch.k_sum.data() + t * width, width, c.k_gradient + t * width);
     store_row(scratch.v_sum.data() + t * width, width, c.v_gradient + t * c.v_gradient_stride);
   }

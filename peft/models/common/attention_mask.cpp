@@ -76,8 +76,7 @@ AttentionMask make_attention_mask(const AttentionMaskInput& given) {
   }
   const bool windowed = in.window > 0 && in.window < keys;
   if (!in.padding.defined() && !sequences.defined() && !windowed) {
-    if (in.queries == 1) return {};
-    if (in.past == 0) return {.causal = true};
+    return {.causal = in.queries > 1};
   }
   const auto visible = visible_keys(in, keys, sequences);
   return {.additive = additive_mask(visible, in.options)};

@@ -25,11 +25,11 @@ struct Attended {
 
 Attended attended(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale) {
   const auto batch = q.size(0), heads = q.size(1), tokens = q.size(2), width = q.size(3);
-  const auto shared = heads / k.size(1);
+  const auto shared = heads / k.size(1), keys = k.size(2);
   Attended result{.out = at::empty({batch, tokens, heads, width}, q.options()),
                   .log_sum = at::empty({batch, heads, tokens}, q.options().dtype(at::kFloat))};
   fused::dispatch(q.scalar_type(), [&]<typename T>() {
-    fused::parallel(batch * heads, tokens * tokens, [&](int64_t begin, int64_t end) {
+    fused::parallel(batch * heads, tokens * keys, [&](int64_t begin, int64_t end) {
       for (auto item = begin; item < end; ++item) {
         const auto b = item / heads, h = item % heads, group = h / shared;
         kernels::causal_attention(kernels::CausalHead<T>{
@@ -42,6 +42,7 @@ Attended attended(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
             .k_stride = k.stride(2),
             .v_stride = v.stride(2),
             .out_stride = heads * width,
+            .before = keys - tokens,
             .tokens = tokens,
             .width = width,
             .scale = static_cast<float>(scale)});
@@ -57,12 +58,12 @@ struct Saved {
 
 variable_list attention_gradients(const Saved& s, const at::Tensor& gradient, double scale) {
   const auto batch = s.q.size(0), heads = s.q.size(1), tokens = s.q.size(2), width = s.q.size(3);
-  const auto groups = s.k.size(1), shared = heads / groups;
+  const auto groups = s.k.size(1), keys = s.k.size(2), shared = heads / groups;
   auto dq = at::empty(s.q.sizes(), s.q.options()), dk = at::empty(s.k.sizes(), s.k.options());
   // In the order of the projection that the values come from.
-  auto dv = at::empty({batch, tokens, groups, width}, s.v.options());
+  auto dv = at::empty({batch, keys, groups, width}, s.v.options());
   fused::dispatch(s.q.scalar_type(), [&]<typename T>() {
-    fused::parallel(batch * groups, shared * tokens * tokens, [&](int64_t begin, int64_t end) {
+    fused::parallel(batch * groups, shared * tokens * keys, [&](int64_t begin, int64_t end) {
       for (auto item = begin; item < end; ++item) {
         const auto b = item / groups, group = item % groups;
         const auto head = b * heads + group * shared;
@@ -75,8 +76,8 @@ variable_list attention_gradients(const Saved& s, const at::Tensor& gradient, do
             .gradient = fused::data<T>(gradient) + at,
             .log_sum = s.log_sum.data_ptr<float>() + head * tokens,
             .q_gradient = fused::data<T>(dq) + head * tokens * width,
-            .k_gradient = fused::data<T>(dk) + item * tokens * width,
-            .v_gradient = fused::data<T>(dv) + (b * tokens * groups + group) * width,
+            .k_gradient = fused::data<T>(dk) + item * keys * width,
+            .v_gradient = fused::data<T>(dv) + (b * keys * groups + group) * width,
             .q_stride = s.q.stride(2),
             .k_stride = s.k.stride(2),
             .v_stride = s.v.stride(2),
@@ -85,6 +86,7 @@ variable_list attention_gradients(const Saved& s, const at::Tensor& gradient, do
             .q_head_stride = s.q.stride(1),
             .out_head_stride = width,
             .heads = shared,
+            .before = keys - tokens,
             .tokens = tokens,
             .width = width,
             .scale = static_cast<float>(scale)});
@@ -116,7 +118,7 @@ bool serves_causal_attention(const at::Tensor& query, const at::Tensor& key,
                              const at::Tensor& value) {
   const auto tokens = query.size(2);
   return fused::supported({&query, &key, &value}) && query.size(3) % 2 == 0 && tokens > 1 &&
-         tokens <= kMostTokens && tokens == key.size(2) &&
+         tokens <= key.size(2) && key.size(2) <= kMostTokens &&
          product_dtype(query.scalar_type(), tokens) == query.scalar_type();
 }
 

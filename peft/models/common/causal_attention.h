@@ -8,9 +8,10 @@ namespace peft {
 bool serves_causal_attention(const at::Tensor& query, const at::Tensor& key,
                              const at::Tensor& value);
 
-/// Grouped-query attention where token t sees the tokens 0..t, on the CPU, with its gradient: key
-/// and value heads are never repeated, and nothing of size T x T is kept for backward.
-///   query [B, H, T, D], key, value [B, K, T, D], in float32 or bfloat16 -> [B, T, H * D]
+/// Grouped-query attention where the last token sees all keys and each one before it one key less,
+/// on the CPU, with its gradient: key and value heads are never repeated, and nothing of size T x S
+/// is kept for backward.
+///   query [B, H, T, D], key, value [B, K, S, D], S >= T, in float32 or bfloat16 -> [B, T, H * D]
 at::Tensor causal_attention(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value,
                             double scale);
 

@@ -43,7 +43,7 @@ AttentionMask with_bias(const AttentionMask& mask, const at::Tensor& bias) {
   if (!mask.causal) return {.additive = bias};
   const auto visible =
       at::ones({bias.size(2), bias.size(3)}, bias.options().dtype(at::kBool).requires_grad(false))
-          .tril();
+          .tril(bias.size(3) - bias.size(2));
   return {.additive = at::where(visible, bias, low)};
 }
 

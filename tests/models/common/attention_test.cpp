@@ -44,6 +44,7 @@ TEST(AttentionMask, IsLeftAwayWhereCausalityAloneDecides) {
   EXPECT_TRUE(make_attention_mask({.queries = 5}).causal);
   EXPECT_FALSE(make_attention_mask({.queries = 1, .past = 4}).causal);
   EXPECT_FALSE(make_attention_mask({.queries = 1, .past = 4}).additive.defined());
+  EXPECT_TRUE(make_attention_mask({.queries = 5, .past = 4}).causal);
   EXPECT_TRUE(make_attention_mask({.queries = 5, .padding = at::ones({1, 5})}).causal);
   EXPECT_TRUE(make_attention_mask({.queries = 5, .window = 5}).causal);
 }

@@ -17,20 +17,21 @@ struct Inputs {
   at::Tensor q, k, v;
 };
 
-// The values in the layout in which a projection leaves them.
-Inputs inputs(int64_t tokens, int64_t heads, int64_t kv_heads, int64_t width,
-              at::ScalarType dtype) {
-  const auto values = at::randn({2, tokens, kv_heads, width}).to(dtype).transpose(1, 2);
+// The values in the layout in which a projection leaves them; `before`: keys of no token.
+Inputs inputs(int64_t tokens, int64_t heads, int64_t kv_heads, int64_t width, at::ScalarType dtype,
+              int64_t before = 0) {
+  const auto keys = before + tokens;
+  const auto values = at::randn({2, keys, kv_heads, width}).to(dtype).transpose(1, 2);
   return {at::randn({2, heads, tokens, width}).to(dtype).requires_grad_(true),
-          at::randn({2, kv_heads, tokens, width}).to(dtype).requires_grad_(true),
+          at::randn({2, kv_heads, keys, width}).to(dtype).requires_grad_(true),
           values.detach().requires_grad_(true)};
 }
 
 at::Tensor causal_written_out(const Inputs& in, double scale) {
-  const auto groups = in.q.size(1) / in.k.size(1), tokens = in.q.size(2);
+  const auto groups = in.q.size(1) / in.k.size(1), tokens = in.q.size(2), count = in.k.size(2);
   const auto keys = in.k.to(at::kDouble).repeat_interleave(groups, 1);
   const auto values = in.v.to(at::kDouble).repeat_interleave(groups, 1);
-  const auto hidden = at::ones({tokens, tokens}, at::kBool).triu(1);
+  const auto hidden = at::ones({tokens, count}, at::kBool).triu(1 + count - tokens);
   const auto scores = at::matmul(in.q.to(at::kDouble), keys.transpose(2, 3)) * scale;
   const auto weights = scores.masked_fill(hidden, -INFINITY).softmax(-1);
   return at::matmul(weights, values).transpose(1, 2).flatten(2);
@@ -38,10 +39,11 @@ at::Tensor causal_written_out(const Inputs& in, double scale) {
 
 void expect_equal(at::ScalarType dtype, double tolerance) {
   torch::manual_seed(4);
-  for (const int64_t tokens : {2, 63, 64, 65, 150}) {
+  for (const auto& [before, tokens] : std::vector<std::pair<int64_t, int64_t>>{
+           {0, 2}, {0, 63}, {0, 64}, {0, 65}, {0, 150}, {3, 2}, {20, 45}, {64, 64}, {70, 130}}) {
     for (const auto& [heads, kv_heads, width] :
          {std::tuple<int64_t, int64_t, int64_t>{4, 4, 16}, {6, 2, 64}, {3, 1, 6}}) {
-      const auto in = inputs(tokens, heads, kv_heads, width, dtype);
+      const auto in = inputs(tokens, heads, kv_heads, width, dtype, before);
       ASSERT_TRUE(serves_causal_attention(in.q, in.k, in.v));
       const auto got = causal_attention(in.q, in.k, in.v, 0.3);
       const auto expected = causal_written_out(in, 0.3);
@@ -52,7 +54,7 @@ void expect_equal(at::ScalarType dtype, double tolerance) {
       for (size_t i = 0; i < 3; ++i) {
         // Gradients of scores are small differences of rounded numbers.
         EXPECT_LT(relative_error(a[i].to(at::kDouble), b[i].to(at::kDouble)), 5 * tolerance)
-            << tokens << " tokens, gradient " << i;
+            << before << " + " << tokens << " tokens, gradient " << i;
       }
     }
   }
@@ -80,11 +82,11 @@ TEST(CausalAttention, LargeScoresStayFinite) {
   for (const auto& slope : slopes) EXPECT_TRUE(slope.isfinite().all().item<bool>());
 }
 
-TEST(CausalAttention, OddWidthsAndCachesAreNotServed) {
+TEST(CausalAttention, OddWidthsAndFewerKeysThanQueriesAreNotServed) {
   const auto odd = inputs(8, 2, 2, 5, at::kFloat);
   EXPECT_FALSE(serves_causal_attention(odd.q, odd.k, odd.v));
   const auto in = inputs(8, 2, 2, 4, at::kFloat);
-  EXPECT_FALSE(serves_causal_attention(in.q.narrow(2, 4, 4), in.k, in.v));
+  EXPECT_FALSE(serves_causal_attention(in.q, in.k.narrow(2, 4, 4), in.v.narrow(2, 4, 4)));
 }
 
 }  // namespace
