@@ -7,9 +7,9 @@
 
 namespace peft::kernels {
 
-/// Columns of the weight that are packed at a time: three vector registers of sums a row, and the
-/// usual widths of models are even multiples of it.
-constexpr int64_t kPanel = 48;
+/// Columns of the weight that are packed at a time: two pairs of the processor's tiles, and the
+/// usual widths of models are multiples of it.
+constexpr int64_t kPanel = 64;
 
 /// An update of low rank for rows that follow each other.
 template <typename T>

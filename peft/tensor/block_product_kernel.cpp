@@ -11,7 +11,7 @@ namespace peft::kernels {
 namespace {
 
 constexpr int64_t kRows = 64;     // of the result in one tile
-constexpr int64_t kInner = 1024;  // depth of a packed panel
+constexpr int64_t kInner = 2048;  // depth of a packed panel
 constexpr int64_t kStep = 8;      // a lower tile is filled up with zeros to a multiple of this
 
 // One tile of sums becomes a part of the result.

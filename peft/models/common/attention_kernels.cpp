@@ -10,10 +10,14 @@ namespace peft::kernels {
 namespace {
 
 // Queries at a time. Keys are padded to a multiple of it, so that few shapes of products occur:
-// libtorch makes machine code for each.
+// libtorch makes machine code for each. Few keys are padded less, as the padding is work too.
 constexpr int64_t kBlock = 64;
+constexpr int64_t kFewKeys = 128, kKeyStep = 16;
 
-int64_t padded(int64_t tokens) { return (tokens + kBlock - 1) / kBlock * kBlock; }
+int64_t padded(int64_t keys) {
+  const auto step = keys <= kFewKeys ? kKeyStep : kBlock;
+  return (keys + step - 1) / step * step;
+}
 
 // Rows of numbers with a stride become dense; rows beyond `rows` are zero.
 template <typename T>

@@ -73,18 +73,20 @@ bool serves_frozen_product(const at::Tensor& x, const at::Tensor& weight, const 
          frozen(bias) && !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
-// The kernel for few rows is made for generation, where nobody wants a gradient.
-bool few_rows_that_learn(const at::Tensor& x) {
-  constexpr int64_t kFewRows = 16;
+// The kernel for few rows is made for generation, where nobody wants a gradient; for many rows, and
+// no update of low rank beside the product, libtorch's own product is as fast.
+bool libtorch_learns_as_well(const at::Tensor& x) {
+  constexpr int64_t kFewRows = 16, kManyRows = 128;
   const auto rows = rows_of(x);
-  return rows < kFewRows && product_dtype(x.scalar_type(), rows) == x.scalar_type();
+  return (rows < kFewRows || rows >= kManyRows) &&
+         product_dtype(x.scalar_type(), rows) == x.scalar_type();
 }
 
 }  // namespace
 
 at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
   const bool wants_gradient = learns(x);
-  if (!serves_frozen_product(x, weight, bias) || (wants_gradient && few_rows_that_learn(x))) {
+  if (!serves_frozen_product(x, weight, bias) || (wants_gradient && libtorch_learns_as_well(x))) {
     return at::linear(x, weight, optional(bias));
   }
   if (wants_gradient) return FrozenProduct::apply(x, weight, optional(bias));

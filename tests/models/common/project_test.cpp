@@ -23,7 +23,7 @@ double error(const at::Tensor& got, const at::Tensor& expected) {
 std::vector<ProjectCase> cases() {
   std::vector<ProjectCase> all;
   for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    for (const int64_t rows : {1, 5, 18, 65}) {
+    for (const int64_t rows : {1, 5, 18, 65, 130}) {
       for (const bool turned : {false, true}) all.push_back({dtype, rows, turned, !turned});
     }
   }
