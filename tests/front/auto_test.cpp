@@ -121,6 +121,21 @@ TEST(Auto, AWholeEncoderDecoderGivesItsEncoderWhereTheClassSaysSo) {
   EXPECT_THROW(whole->forward({.input_ids = file["ids"]}), ConfigError);
 }
 
+TEST(Auto, ABodyWithADecoderReadsATargetWithAnAdapterToo) {
+  const auto file = Contract::read("t5_body");
+  auto model =
+      PeftModelForFeatureExtraction(std::dynamic_pointer_cast<EncoderModelImpl>(file.model()),
+                                    LoraConfig{.task_type = "FEATURE_EXTRACTION", .r = 2});
+  model.get_base_model()->eval();
+  const at::NoGradGuard no_grad;
+  const EncoderInput input{.input_ids = file["ids"],
+                           .attention_mask = file["right_mask"],
+                           .decoder_input_ids = file["decoder_ids"],
+                           .decoder_attention_mask = file["decoder_mask"]};
+  const auto got = model.forward(input).last_hidden_state;
+  EXPECT_LT(test::relative_error(got, file["right_logits"]), 1e-5) << "B begins with zeros";
+}
+
 TEST(Auto, TheLabelsOfAClassificationHeadAreCounted) {
   const auto file = Contract::read("t5_sequences");
   const TemporaryFolder saved("auto_t5_labels");

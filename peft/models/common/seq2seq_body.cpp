@@ -52,6 +52,13 @@ EncoderOutput Seq2SeqBodyImpl::forward(const EncoderInput& given) {
   if (!parts_.decoder) return {.last_hidden_state = encode(given)};
   check_one_of(given.input_ids, given.inputs_embeds, "encoder: input_ids and inputs_embeds");
   auto source = facts_.makes_target ? with_target(given) : given;
+  if (!source.decoder_input_ids.defined() && !source.decoder_inputs_embeds.defined()) {
+    throw ConfigError(
+        "decoder: expected decoder_input_ids or decoder_inputs_embeds, which the model reads "
+        "beside "
+        "its source, got none. Give one of them, or open the encoder alone: 'architectures' in "
+        "config.json names it, as T5EncoderModel.");
+  }
   Seq2SeqInput input{.decoder_input_ids = std::exchange(source.decoder_input_ids, {}),
                      .decoder_inputs_embeds = std::exchange(source.decoder_inputs_embeds, {}),
                      .decoder_attention_mask = std::exchange(source.decoder_attention_mask, {})};
