@@ -13,6 +13,8 @@
 namespace peft {
 namespace {
 
+namespace fs = std::filesystem;
+
 // The map may name a device of its own.
 std::optional<at::Device> wanted_device(const AutoOptions& options) {
   return options.device.is_cpu() ? std::nullopt : std::optional(options.device);
@@ -50,14 +52,14 @@ at::ScalarType default_dtype(const formats::Checkpoint& checkpoint, at::Device d
 }
 
 OffloadIndex offload_index(const formats::Checkpoint& checkpoint,
-                           const std::string& base_model_prefix) {
-  OffloadIndex index;
+                           const std::map<std::string, std::string>& placed) {
+  std::map<std::string, fs::path> files;
   for (const formats::TensorInfo& tensor : checkpoint.tensors()) {
-    if (tensor.file.extension() != ".safetensors") continue;
-    index[tensor.name] = {tensor.file, tensor.name};
-    // Files of a model's body alone leave its prefix out.
-    index.try_emplace(base_model_prefix + "." + tensor.name,
-                      OffloadEntry{tensor.file, tensor.name});
+    if (tensor.file.extension() == ".safetensors") files[tensor.name] = tensor.file;
+  }
+  OffloadIndex index;
+  for (const auto& [name, key] : placed) {
+    if (const auto file = files.find(key); file != files.end()) index[name] = {file->second, key};
   }
   return index;
 }
@@ -74,12 +76,13 @@ PretrainedModel load_model(const std::shared_ptr<formats::Checkpoint>& checkpoin
   source.read = [checkpoint](const std::string& name, at::ScalarType wanted) {
     return checkpoint->load(name, wanted);
   };
-  warn_of(load_weights(*model, source), *checkpoint, options.warn_of_new_head);
+  const LoadReport report = load_weights(*model, source);
+  warn_of(report, *checkpoint, options.warn_of_new_head);
   model->eval();
   if (!options.device_map.empty()) {
     dispatch_model(model, options.device_map,
                    {.offload_dir = options.offload_folder,
-                    .offload_index = offload_index(*checkpoint, model->base_model_prefix()),
+                    .offload_index = offload_index(*checkpoint, report.placed),
                     .execution_device = wanted_device(options)});
   }
   model->set_name_or_path(checkpoint->path().string());

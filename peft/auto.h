@@ -4,8 +4,10 @@
 
 #include <filesystem>
 #include <future>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "peft/chat_tokenizer.h"
 #include "peft/formats/checkpoint.h"
@@ -56,10 +58,10 @@ inline LanguageModel load_language_model(const std::shared_ptr<formats::Checkpoi
 /// for quantised files bfloat16 where the device multiplies it, else float32.
 at::ScalarType default_dtype(const formats::Checkpoint& checkpoint, at::Device device = at::kCPU);
 
-/// The weights that a checkpoint keeps in safetensors files, by their names in a model whose body
-/// is called `base_model_prefix`.
+/// The weights that a checkpoint keeps in safetensors files, by their names in the model that
+/// load_weights gave them to.  placed: LoadReport::placed
 OffloadIndex offload_index(const formats::Checkpoint& checkpoint,
-                           const std::string& base_model_prefix = "model");
+                           const std::map<std::string, std::string>& placed);
 
 /// A checkpoint with everything that is in it.
 struct OpenedModel {

@@ -128,9 +128,9 @@ PeftModelForFeatureExtraction AutoPeftModelForFeatureExtraction::from_pretrained
 std::optional<int64_t> saved_num_labels(const fs::path& folder) {
   std::optional<int64_t> labels;
   for (const auto& [name, tensor] : read_adapter_weights(folder)) {
-    const bool scores = name.ends_with("classifier.weight") ||
-                        name.ends_with("classifier.out_proj.weight") ||
-                        name.ends_with("score.weight");
+    const bool scores =
+        name.ends_with("classifier.weight") || name.ends_with("classifier.out_proj.weight") ||
+        name.ends_with("classification_head.out_proj.weight") || name.ends_with("score.weight");
     if (scores && !name.ends_with("pre_classifier.weight")) labels = tensor.size(0);
   }
   return labels;

@@ -77,11 +77,9 @@ ModelFacts prepare_base_model(const ModelTree& tree) {
   facts.input_embedding = first_embedding(tree);
   facts.output_head = model->head_name();
   facts.prompts = prompt_facts(*model);
-  if (auto* decoder = dynamic_cast<LanguageModelImpl*>(model)) {
-    facts.replicate_layers = [decoder](const LayerRanges& ranges) {
-      return decoder->replicate_layers(ranges);
-    };
-  }
+  facts.replicate_layers = [model](const LayerRanges& ranges) {
+    return model->replicate_layers(ranges);
+  };
   if (facts.output_head.empty() || model->named_children().contains(facts.output_head)) {
     return facts;
   }

@@ -1,12 +1,15 @@
 #include "peft/sentence_embedding.h"
 
 #include <ATen/ATen.h>
+#include <fmt/core.h>
 
 #include <vector>
 
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 #include "peft/base/text.h"
+#include "peft/formats/safetensors_file.h"
+#include "peft/formats/torch_checkpoint_file.h"
 
 namespace peft {
 namespace {
@@ -54,6 +57,46 @@ void read_transformer(const fs::path& file, Pooling& pooling) {
                          ": do_lower_case: expected false, as the tokenizer does that, got true.");
 }
 
+StateDict layer_tensors(const fs::path& folder) {
+  const fs::path safe = folder / "model.safetensors";
+  if (fs::exists(safe)) return formats::SafetensorsFile(safe).load_all();
+  return formats::read_torch_file(folder / "pytorch_model.bin");
+}
+
+PooledLayer read_layer(const fs::path& folder) {
+  const fs::path file = folder / "config.json";
+  const Json config = read_json_file(file);
+  const std::string activation =
+      config.is_object() ? text_in(config, "activation_function") : std::string();
+  PooledLayer layer{.tanh = activation.empty() || activation.ends_with(".Tanh")};
+  if (!layer.tanh && !activation.ends_with(".Identity")) {
+    throw UnsupportedError(file.string() +
+                           ": activation_function: expected Tanh or Identity, got " +
+                           quote(activation) + ".");
+  }
+  const StateDict tensors = layer_tensors(folder);
+  if (!tensors.contains("linear.weight") || tensors.at("linear.weight").dim() != 2) {
+    throw FormatError(folder.string() +
+                      ": expected a matrix 'linear.weight' in the layer's weights, got none.");
+  }
+  layer.weight = tensors.at("linear.weight").to(at::kFloat);
+  if (tensors.contains("linear.bias")) layer.bias = tensors.at("linear.bias").to(at::kFloat);
+  return layer;
+}
+
+at::Tensor apply(const PooledLayer& layer, const at::Tensor& x) {
+  if (x.size(1) != layer.weight.size(1)) {
+    throw MismatchError(fmt::format(
+        "sentence embedding: a layer behind the pooling: expected vectors of {} numbers, got {}. "
+        "Pool as the checkpoint's own files say.",
+        layer.weight.size(1), x.size(1)));
+  }
+  const at::Tensor y =
+      at::linear(x, layer.weight.to(x.device()),
+                 layer.bias.defined() ? std::optional(layer.bias.to(x.device())) : std::nullopt);
+  return layer.tanh ? at::tanh(y) : y;
+}
+
 }  // namespace
 
 Pooling Pooling::load(const fs::path& folder) {
@@ -67,12 +110,14 @@ Pooling Pooling::load(const fs::path& folder) {
       read_transformer(folder / "sentence_bert_config.json", pooling);
     } else if (type.ends_with(".Pooling")) {
       read_ways(folder / path / "config.json", pooling);
+    } else if (type.ends_with(".Dense") && !pooling.normalize) {
+      pooling.layers.push_back(read_layer(folder / path));
     } else if (type.ends_with(".Normalize")) {
       pooling.normalize = true;
     } else {
       throw UnsupportedError(file.string() +
-                             ": expected modules of the kinds Transformer, Pooling and Normalize, "
-                             "got " +
+                             ": expected modules of the kinds Transformer, Pooling, Dense and "
+                             "Normalize, in this order, got " +
                              quote(type) + ".");
     }
   }
@@ -96,7 +141,8 @@ at::Tensor pool(const at::Tensor& states, const at::Tensor& mask, const Pooling&
     const at::Tensor last = (seen * (places + 1)).argmax(1, true);
     ways.push_back(x.gather(1, last.expand({-1, 1, x.size(2)})).squeeze(1));
   }
-  const at::Tensor pooled = at::cat(ways, 1);
+  at::Tensor pooled = at::cat(ways, 1);
+  for (const PooledLayer& layer : pooling.layers) pooled = apply(layer, pooled);
   if (!pooling.normalize) return pooled;
   return pooled / pooled.norm(2, 1, true).clamp_min(1e-12);
 }

@@ -23,7 +23,7 @@ struct ModelFacts {
   std::optional<std::string> name_or_path = std::nullopt;  // where it was loaded from
   std::optional<int64_t> vocab_size = std::nullopt;        // of its config
   /// Stacks ranges [begin, end) of the layers again, and returns what takes that back: see
-  /// LanguageModelImpl::replicate_layers. Empty: the model has no such thing.
+  /// PretrainedModelImpl::replicate_layers. Empty: the model has no such thing.
   std::function<std::function<void()>(const std::vector<std::pair<int64_t, int64_t>>&)>
       replicate_layers = {};
   Json quantization_config = nullptr;  // of its config

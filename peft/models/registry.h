@@ -18,7 +18,8 @@ struct ModelOptions {
 /// Builds the model that a checkpoint's config.json describes, for a task. Its parameters hold no
 /// values yet and require no gradient: give them some with load_weights. It is a LanguageModelImpl
 /// for kCausalLM, a Seq2SeqModelImpl for kSeq2SeqLM, an EncoderModelImpl for kBody (an
-/// ImageModelImpl where it looks at images), an ImageClassifierImpl for kImageClassification, else
+/// ImageModelImpl where it looks at images; of T5 the encoder alone where `architectures` names
+/// T5EncoderModel), an ImageClassifierImpl for kImageClassification, else
 /// a TaskModelImpl.
 /// Throws: UnsupportedError that lists the known model types, or says that the family has no model
 /// for the task; ConfigError (a wrong config).

@@ -1,5 +1,6 @@
-// LoRA on encoders and vision transformers: output, merge, gradients, steps, files and keys as
-// Python PEFT's; what was trained and saved is loaded again with the same scores.
+// LoRA on encoders, on encoder-decoders and decoders without a language head, and on vision
+// transformers: output, merge, gradients, steps, files and keys as Python PEFT's; what was trained
+// and saved is loaded again with the same scores.
 
 #include <gtest/gtest.h>
 
@@ -69,7 +70,8 @@ TEST_P(SequenceFamilies, ComputeTrainSaveAndLoadAsPythonDoes) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, SequenceFamilies,
                          testing::Values("bert_labels", "xlm_roberta_classes",
-                                         "distilbert_sequence_classification"),
+                                         "distilbert_sequence_classification", "t5_sequences",
+                                         "bart_sequences"),
                          [](const auto& info) { return std::string(info.param); });
 
 class DefaultTargets : public EncoderFamilies {};
@@ -83,7 +85,8 @@ TEST_P(DefaultTargets, AreThoseOfTheModelType) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Golden, DefaultTargets,
-                         testing::Values("bert_labels", "roberta_question_answering"),
+                         testing::Values("bert_labels", "roberta_question_answering",
+                                         "bart_answers"),
                          [](const auto& info) { return std::string(info.param); });
 
 class TokenFamilies : public EncoderFamilies {};
@@ -92,7 +95,8 @@ TEST_P(TokenFamilies, ComputeTrainSaveAndLoadAsPythonDoes) {
   expect_like_python<PeftModelForTokenClassification, TaskModelImpl>(kScores);
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, TokenFamilies, testing::Values("bert_token_classification"),
+INSTANTIATE_TEST_SUITE_P(Golden, TokenFamilies,
+                         testing::Values("bert_token_classification", "t5_tokens", "llama_tokens"),
                          [](const auto& info) { return std::string(info.param); });
 
 class AnswerFamilies : public EncoderFamilies {};
@@ -103,7 +107,8 @@ TEST_P(AnswerFamilies, ComputeTrainSaveAndLoadAsPythonDoes) {
 
 INSTANTIATE_TEST_SUITE_P(Golden, AnswerFamilies,
                          testing::Values("roberta_question_answering",
-                                         "distilbert_question_answering"),
+                                         "distilbert_question_answering", "t5_answers",
+                                         "bart_answers"),
                          [](const auto& info) { return std::string(info.param); });
 
 class BodyFamilies : public EncoderFamilies {};
@@ -115,7 +120,9 @@ TEST_P(BodyFamilies, ComputeTrainSaveAndLoadAsPythonDoes) {
       });
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, BodyFamilies, testing::Values("roberta_body"),
+INSTANTIATE_TEST_SUITE_P(Golden, BodyFamilies,
+                         testing::Values("roberta_body", "t5_encoder", "mt5_encoder", "bart_body",
+                                         "llama_body"),
                          [](const auto& info) { return std::string(info.param); });
 
 class ImageFamilies : public EncoderFamilies {};

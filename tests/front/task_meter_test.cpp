@@ -2,11 +2,16 @@
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
+#include <fstream>
 #include <map>
 
+#include "peft/base/error.h"
+#include "peft/formats/torch_checkpoint_file.h"
 #include "peft/headed_task.h"
 #include "peft/sentence_embedding.h"
+#include "tests/front/support.h"
 
 namespace peft {
 namespace {
@@ -88,6 +93,44 @@ TEST(SentenceEmbedding, PaddingDoesNotCount) {
   EXPECT_TRUE(near(pool(states, mask, {.mean_tokens = false, .mean_sqrt_len = true}),
                    torch::tensor({{4.0, 8.0}}) / std::sqrt(2.0)));
   EXPECT_TRUE(near(pool(states, mask, {.normalize = true}).norm(), torch::tensor(1.0)));
+}
+
+void write_folder(const std::filesystem::path& folder, const StateDict& layer, const Json& config) {
+  std::filesystem::create_directories(folder / "2_Dense");
+  std::filesystem::create_directories(folder / "1_Pooling");
+  const auto module = [](const char* kind, const char* path) {
+    return Json{{"type", std::string("sentence_transformers.models.") + kind}, {"path", path}};
+  };
+  const Json modules{module("Transformer", ""), module("Pooling", "1_Pooling"),
+                     module("Dense", "2_Dense"), module("Normalize", "3_Normalize")};
+  std::ofstream(folder / "modules.json") << modules.dump();
+  std::ofstream(folder / "1_Pooling/config.json") << R"({"pooling_mode_mean_tokens": true})";
+  std::ofstream(folder / "2_Dense/config.json") << config.dump();
+  formats::write_torch_file(folder / "2_Dense/pytorch_model.bin", layer);
+}
+
+TEST(SentenceEmbedding, ALayerBehindThePoolingIsRead) {
+  const test::TemporaryFolder folder("sentence_layer");
+  const auto weight = torch::tensor({{1.0f, 2.0f}, {0.5f, -1.0f}, {0.0f, 1.0f}});
+  StateDict layer;
+  layer.set("linear.weight", weight);
+  const auto states = torch::tensor({{{1.0f, 2.0f}, {3.0f, 6.0f}}});
+  const auto sum = torch::tensor({{2.0f, 4.0f}}).mm(weight.t());
+  Json config{{"activation_function", "torch.nn.modules.linear.Identity"}};
+  write_folder(folder.path(), layer, config);
+  const auto plain = pool(states, {}, Pooling::load(folder.path()));
+  EXPECT_TRUE(at::allclose(plain, sum / sum.norm()));
+
+  layer.set("linear.bias", torch::tensor({0.5f, 0.0f, -3.0f}));
+  config["activation_function"] = "torch.nn.modules.activation.Tanh";
+  write_folder(folder.path(), layer, config);
+  const auto bent = at::tanh(sum + layer.at("linear.bias"));
+  EXPECT_TRUE(at::allclose(pool(states, {}, Pooling::load(folder.path())), bent / bent.norm()));
+  EXPECT_THROW(pool(at::cat({states, states}, 2), {}, Pooling::load(folder.path())), MismatchError);
+
+  config["activation_function"] = "torch.nn.modules.activation.GELU";
+  write_folder(folder.path(), layer, config);
+  EXPECT_THROW(Pooling::load(folder.path()), UnsupportedError);
 }
 
 }  // namespace

@@ -7,6 +7,20 @@ BART = dict(task="seq2seq_lm", vocab_size=43, pad_token_id=1, bos_token_id=0, eo
             decoder_start_token_id=2, d_model=16, encoder_layers=2, decoder_layers=2, encoder_ffn_dim=12,
             decoder_ffn_dim=12, encoder_attention_heads=4, decoder_attention_heads=4, max_position_embeddings=16)
 
+
+
+def with_heads(sizes, name):
+    """A body, its encoder alone, and the heads of a T5."""
+    body, classes = dict(sizes, task="body", model_type=name), dict(sizes, model_type=name, num_labels=3)
+    return {
+        f"{name}_body": body,
+        f"{name}_encoder": dict(body, architecture=f"{name.upper()}EncoderModel"),
+        f"{name}_sequences": dict(classes, task="sequence_classification"),
+        f"{name}_tokens": dict(classes, task="token_classification"),
+        f"{name}_answers": dict(sizes, model_type=name, task="question_answering"),
+    }
+
+
 CASES = {
     "t5_relu_lm": dict(T5, model_type="t5"),
     "t5_gated_lm": dict(T5, model_type="t5", feed_forward_proj="gated-gelu", tie_word_embeddings=False,
@@ -17,4 +31,9 @@ CASES = {
     "bart_lm": dict(BART, model_type="bart"),
     "bart_scaled_lm": dict(BART, model_type="bart", scale_embedding=True, activation_function="relu",
                            decoder_attention_heads=2, decoder_ffn_dim=10, encoder_layers=1),
+    **with_heads(T5, "t5"),
+    **with_heads(dict(T5, num_decoder_layers=1), "mt5"),
+    "bart_body": dict(BART, task="body", model_type="bart"),
+    "bart_sequences": dict(BART, task="sequence_classification", model_type="bart", num_labels=3),
+    "bart_answers": dict(BART, task="question_answering", model_type="bart", scale_embedding=True),
 }

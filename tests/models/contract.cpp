@@ -28,6 +28,7 @@ const std::map<std::string, ModelTask> kTasks = {
     {"question_answering", ModelTask::kQuestionAnswering},
     {"image_classification", ModelTask::kImageClassification}};
 
+// What an encoder reads, without a target.
 EncoderInput encoder_input(const ContractInput& in) {
   return {.input_ids = in.ids,
           .inputs_embeds = in.embeds,
@@ -35,6 +36,13 @@ EncoderInput encoder_input(const ContractInput& in) {
           .token_type_ids = in.types,
           .position_ids = in.positions,
           .cache = in.cache};
+}
+
+EncoderInput body_input(const ContractInput& in) {
+  auto input = encoder_input(in);
+  input.decoder_input_ids = in.decoder_ids;
+  input.decoder_attention_mask = in.decoder_mask;
+  return input;
 }
 
 }  // namespace
@@ -94,9 +102,9 @@ at::Tensor scores(PretrainedModelImpl& model, const ContractInput& in) {
                              .decoder_attention_mask = in.decoder_mask});
   }
   if (auto* body = dynamic_cast<EncoderModelImpl*>(&model)) {
-    return body->forward(encoder_input(in)).last_hidden_state;
+    return body->forward(body_input(in)).last_hidden_state;
   }
-  if (auto* task = dynamic_cast<TaskModelImpl*>(&model)) return task->forward(encoder_input(in));
+  if (auto* task = dynamic_cast<TaskModelImpl*>(&model)) return task->forward(body_input(in));
   const ImageInput image{.pixel_values = in.pixels,
                          .interpolate_pos_encoding = in.interpolate_pos_encoding};
   if (auto* body = dynamic_cast<ImageModelImpl*>(&model)) {

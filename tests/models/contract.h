@@ -29,6 +29,8 @@ struct Contract {
   static Contract read(const std::string& name);
 
   bool reads_text() const { return has("ids"); }
+  /// Of models that look for end tokens Python has no gradient of embeddings: they take none.
+  bool takes_embeddings() const { return has("gradient/inputs_embeds"); }
   const Json& config() const { return file.config; }
 
   /// What is the same in every run of the model: its decoder's tokens, or pixels.

@@ -5,7 +5,9 @@ versions; its tensors are the weights ("weight/<checkpoint key>", tied ones once
 makes of them in float32. Weights are bfloat16 numbers, stored as such. The gradients are those of
 `(logits under right_mask * probe).sum()`.
 
-The cases lie in cases_*.py beside this file: CASES = {name: dict(task=..., model_type=..., options of the config)}.
+The cases lie in cases_*.py beside this file: CASES = {name: dict(task=..., model_type=..., options of the config)};
+`architecture` names a class that is not the task's usual one. Encoder-decoders get decoder_ids in every task that takes
+them. Those that look for end tokens have one in each row, and take no embeddings.
 
 Run: python tests/models/contract.py [case ...]        (torch 2.11.0, transformers 5.17.0, safetensors)
 """
@@ -28,6 +30,7 @@ torch.cuda.is_current_stream_capturing = lambda: False
 HERE = pathlib.Path(__file__).parent
 SEED = 20260101
 ROWS, TOKENS, PREFIX, NEW_TOKENS = 2, 9, 4, 6
+END = 4  # a token that no mask hides
 
 CLASSES = dict(
     body=transformers.AutoModel,
@@ -55,14 +58,22 @@ def without_dropout(config):
     return config
 
 
+def model_of(task, config, architecture=None):
+    """The model that a task or the name of a class asks for, with random weights."""
+    if architecture:
+        return getattr(transformers, architecture)._from_config(config, attn_implementation="sdpa")
+    try:
+        return CLASSES[task].from_config(config, attn_implementation="sdpa")
+    except ValueError:
+        return CLASSES[task].from_config(config, attn_implementation="eager")
+
+
 def build(options):
     options = dict(options)
     task, model_type = options.pop("task"), options.pop("model_type")
+    architecture = options.pop("architecture", None)
     config = without_dropout(AutoConfig.for_model(model_type, **options))
-    try:
-        model = CLASSES[task].from_config(config, attn_implementation="sdpa")
-    except ValueError:
-        model = CLASSES[task].from_config(config, attn_implementation="eager")
+    model = model_of(task, config, architecture)
     config.architectures = [type(model).__name__]
     for name, parameter in model.named_parameters():
         with torch.no_grad():
@@ -81,14 +92,25 @@ def scores(task, output):
     return output.logits
 
 
-def text_inputs(task, config):
+def reads_target(model):
+    return "decoder_input_ids" in inspect.signature(model.forward).parameters
+
+
+def looks_for_end(task, model):
+    return task == "sequence_classification" and reads_target(model)
+
+
+def text_inputs(task, model):
+    config = model.config
     vocab, pad = config.vocab_size, config.pad_token_id
     out = dict(ids=torch.randint(3, vocab, (ROWS, TOKENS)),
                left_mask=torch.tensor([[1] * 9, [0] * 3 + [1] * 6]),
                right_mask=torch.tensor([[1] * 9, [1] * 5 + [0] * 4]))
+    if looks_for_end(task, model):
+        out["ids"][:, END] = config.eos_token_id
     if pad is not None:
         out["padded_ids"] = out["ids"].masked_fill(out["right_mask"] == 0, pad)
-    if task == "seq2seq_lm":
+    if reads_target(model) and not looks_for_end(task, model):
         out["decoder_ids"] = torch.randint(3, vocab, (ROWS, 7))
         out["decoder_mask"] = torch.tensor([[1] * 7, [1] * 5 + [0] * 2])
     if task == "causal_lm":
@@ -104,9 +126,9 @@ def has_token_types(task, model):
 
 
 def run_text(task, model, out):
-    out.update(text_inputs(task, model.config))
-    plain = dict(decoder_input_ids=out["decoder_ids"]) if task == "seq2seq_lm" else {}
-    masked = dict(plain, decoder_attention_mask=out["decoder_mask"]) if task == "seq2seq_lm" else {}
+    out.update(text_inputs(task, model))
+    plain = dict(decoder_input_ids=out["decoder_ids"]) if "decoder_ids" in out else {}
+    masked = dict(plain, decoder_attention_mask=out["decoder_mask"]) if plain else {}
 
     def call(**inputs):
         return scores(task, model(**inputs))
@@ -125,9 +147,22 @@ def run_text(task, model, out):
             out["types_logits"] = call(input_ids=out["ids"], token_type_ids=out["token_type_ids"])
         if task == "causal_lm":
             run_causal(model, out)
+        if reads_target(model) and task not in ("seq2seq_lm", "sequence_classification"):
+            run_shifted(task, model, out)
+    if looks_for_end(task, model):
+        gradients(model, out, call(input_ids=out["ids"], attention_mask=out["right_mask"]))
+        return
     embeds = model.get_input_embeddings()(out["ids"]).detach().requires_grad_(True)
     gradients(model, out, call(inputs_embeds=embeds, attention_mask=out["right_mask"], **masked))
     out["gradient/inputs_embeds"] = embeds.grad
+
+
+def run_shifted(task, model, out):
+    """What it does without decoder_input_ids: T5Model wants them."""
+    try:
+        out["shifted_logits"] = scores(task, model(input_ids=out["ids"]))
+    except ValueError:
+        pass
 
 
 def run_causal(model, out):

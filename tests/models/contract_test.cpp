@@ -8,7 +8,7 @@
 #include <set>
 
 #include "peft/base/error.h"
-#include "peft/models/common/encoder_model.h"
+#include "peft/models/common/decoder_model.h"
 #include "peft/models/common/image_model.h"
 #include "peft/models/common/language_model.h"
 #include "peft/models/common/seq2seq_model.h"
@@ -50,6 +50,12 @@ class ModelContract : public testing::TestWithParam<std::string> {
     return scores(in);
   }
   bool reads_text() const { return file.reads_text(); }
+  bool is_decoder() const {
+    for (const auto& module : model->modules()) {
+      if (std::dynamic_pointer_cast<DecoderBlockImpl>(module)) return true;
+    }
+    return false;
+  }
 
   Contract file;
   PretrainedModel model;
@@ -76,6 +82,10 @@ TEST_P(ModelContract, EmbeddingsInPlaceOfTokensGiveTheSame) {
   at::NoGradGuard no_grad;
   auto in = masked(file["right_mask"]);
   in.embeds = model->embed(file["ids"]);
+  if (!file.takes_embeddings()) {
+    EXPECT_THROW(scores(in), UnsupportedError);
+    return;
+  }
   EXPECT_LT(relative_error(scores(in), file["right_logits"]), kTolerance);
 }
 
@@ -105,6 +115,24 @@ TEST_P(ModelContract, OptionalInputsGivePythonsScores) {
             : dynamic_cast<ImageModelImpl&>(*model).forward({.pixel_values = file["pixel_values"]});
     EXPECT_LT(relative_error(output.pooler_output, file["pooler_output"]), kTolerance);
   }
+}
+
+TEST_P(ModelContract, ATargetIsMadeOfTheSourceWherePythonMakesIt) {
+  if (!file.has("decoder_ids") || file.task == ModelTask::kSeq2SeqLM) return;
+  const ContractInput in{.ids = file["ids"]};
+  if (file.has("shifted_logits")) {
+    EXPECT_LT(relative_error(scores(in), file["shifted_logits"]), kTolerance);
+    EXPECT_THROW(scores({.embeds = model->embed(file["ids"])}), ConfigError);
+  } else {
+    EXPECT_THROW(scores(in), ConfigError);
+  }
+}
+
+TEST_P(ModelContract, OneWithoutADecoderRefusesATarget) {
+  const bool is_alone = reads_text() && !file.has("decoder_ids") && file.takes_embeddings();
+  if (!is_alone || file.task == ModelTask::kCausalLM) return;
+  EXPECT_THROW(scores({.ids = file["ids"], .decoder_ids = file["ids"]}), ConfigError);
+  EXPECT_THROW(scores({.ids = file["ids"], .decoder_mask = file["left_mask"]}), ConfigError);
 }
 
 TEST_P(ModelContract, ACachedPrefixGivesPythonsScores) {
@@ -140,14 +168,19 @@ TEST_P(ModelContract, ADecodersCacheGivesTheScoresOfTheWholeTarget) {
 TEST_P(ModelContract, GradientsEqualPythonsWithAndWithoutCheckpointing) {
   for (const bool recompute : {false, true}) {
     model = file.model();
-    model->train(reads_text());  // the norms of images count in training
+    model->train();
     model->set_gradient_checkpointing(recompute);
     EXPECT_EQ(model->is_gradient_checkpointing(), recompute);
     for (auto& parameter : model->parameters()) parameter.requires_grad_(true);
     auto in = reads_text() ? masked(file["right_mask"]) : input();
     auto& given = reads_text() ? in.embeds : in.pixels;
-    given = (reads_text() ? model->embed(file["ids"]) : in.pixels.clone()).detach();
-    given.requires_grad_(true);
+    if (!reads_text()) {
+      given = in.pixels.clone().requires_grad_(true);
+    } else if (file.takes_embeddings()) {
+      given = model->embed(file["ids"]).detach().requires_grad_(true);
+    } else {
+      in.ids = file["ids"];
+    }
     (test::scores(*model, in) * file["probe"]).sum().backward();
     const auto parameters = model->named_parameters();
     for (const auto& [key, expected] : file.file.tensors) {
@@ -177,17 +210,19 @@ TEST_P(ModelContract, TheLossIsThatOfTheScores) {
 }
 
 TEST_P(ModelContract, LayersCanBeStackedAgain) {
-  auto* language = dynamic_cast<LanguageModelImpl*>(model.get());
-  if (language == nullptr) return;
-  const int64_t layers = language->shape().layers;
-  language->replicate_layers({{0, layers}});
+  if (!is_decoder()) {
+    EXPECT_THROW(model->replicate_layers({{0, 1}}), UnsupportedError);
+    return;
+  }
+  const int64_t layers = model->shape().layers;
+  model->replicate_layers({{0, layers}});
   EXPECT_LT(relative_error(scores(input(), "ids"), file["logits"]), kTolerance);
-  const auto put_back = language->replicate_layers({{0, 1}, {0, layers}});
-  EXPECT_EQ(language->shape().layers, layers + 1);
-  EXPECT_EQ(language->new_cache()->layers(), layers + 1);
+  const auto put_back = model->replicate_layers({{0, 1}, {0, layers}});
+  EXPECT_EQ(model->shape().layers, layers + 1);
+  EXPECT_EQ(model->new_cache()->layers(), layers + 1);
   EXPECT_GT(relative_error(scores(input(), "ids"), file["logits"]), 1e-3);
   put_back();
-  EXPECT_EQ(language->new_cache()->layers(), layers);
+  EXPECT_EQ(model->new_cache()->layers(), layers);
   EXPECT_LT(relative_error(scores(input(), "ids"), file["logits"]), kTolerance);
 }
 

@@ -46,7 +46,6 @@ BartConfig BartConfig::from_json(const Json& config) {
   c.dropout = reader.probability("dropout", 0.1);
   c.attention_dropout = reader.probability("attention_dropout", 0.0);
   c.activation_dropout = reader.probability("activation_dropout", 0.0);
-  c.classifier_dropout = reader.probability("classifier_dropout", 0.0);
   c.scale_embedding = reader.flag("scale_embedding", false);
   c.tie_word_embeddings = reader.flag("tie_word_embeddings", true);
   c.num_labels = read_num_labels(reader, 3);

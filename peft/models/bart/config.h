@@ -23,7 +23,6 @@ struct BartConfig {
   double dropout = 0.1;
   double attention_dropout = 0.0;
   double activation_dropout = 0.0;
-  double classifier_dropout = 0.0;
   bool scale_embedding = false;
   bool tie_word_embeddings = true;
   int64_t num_labels = 3;

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "peft/models/bart/model.h"
-#include "peft/models/common/checkpointing.h"
 #include "peft/models/common/encoder_blocks.h"
 #include "peft/models/common/project.h"
 
@@ -22,49 +21,22 @@ at::Tensor bounded(const at::Tensor& x) {
   return x.clamp(-bound, bound);
 }
 
+std::shared_ptr<Seq2SeqAttentionImpl> make_attention(const BartConfig& config,
+                                                     const StackConfig& stack, int64_t layer,
+                                                     at::TensorOptions options) {
+  const int64_t width = config.d_model / stack.heads;
+  return std::make_shared<Seq2SeqAttentionImpl>(
+      Seq2SeqAttentionImpl::Sizes{.hidden = config.d_model,
+                                  .heads = stack.heads,
+                                  .width = width,
+                                  .scale = 1.0 / std::sqrt(static_cast<double>(width)),
+                                  .dropout = config.attention_dropout},
+      Seq2SeqAttentionImpl::Names{
+          .query = "q_proj", .key = "k_proj", .value = "v_proj", .output = "out_proj"},
+      layer, options);
+}
+
 }  // namespace
-
-AttentionImpl::AttentionImpl(const BartConfig& config, const StackConfig& stack, int64_t layer,
-                             at::TensorOptions options)
-    : layer_(layer), width_(config.d_model / stack.heads), dropout_(config.attention_dropout) {
-  const auto square = [&](const char* name) {
-    return register_module(name, make_linear(config.d_model, config.d_model, true, options));
-  };
-  k_proj = square("k_proj");
-  v_proj = square("v_proj");
-  q_proj = square("q_proj");
-  out_proj = square("out_proj");
-}
-
-at::Tensor AttentionImpl::heads(const at::Tensor& x, const torch::nn::Linear& layer) const {
-  return project(x, layer)
-      .view({x.size(0), x.size(1), -1, width_})
-      .transpose(1, 2);  // [B, H, T, D]
-}
-
-at::Tensor AttentionImpl::attend_with(const at::Tensor& x,
-                                      const std::pair<at::Tensor, at::Tensor>& keys,
-                                      const AttentionMask& mask) {
-  const AttentionOptions options{.scale = 1.0 / std::sqrt(static_cast<double>(width_)),
-                                 .dropout = is_training() ? dropout_ : 0.0};
-  return project(attend(heads(x, q_proj), keys.first, keys.second, mask, options), out_proj);
-}
-
-at::Tensor AttentionImpl::to_itself(const at::Tensor& x, const StackContext& context) {
-  std::pair keys(heads(x, k_proj), heads(x, v_proj));
-  if (context.cache != nullptr) {
-    keys = context.cache->self_attention->append(layer_, keys.first, keys.second);
-  }
-  return attend_with(x, keys, context.own);
-}
-
-at::Tensor AttentionImpl::to_source(const at::Tensor& x, const StackContext& context) {
-  auto* cache = context.cache == nullptr ? nullptr : context.cache->cross_attention.get();
-  const auto keys = cross_keys_and_values(cache, layer_, [&] {
-    return std::pair(heads(context.states, k_proj), heads(context.states, v_proj));
-  });
-  return attend_with(x, keys, context.source);
-}
 
 LayerImpl::LayerImpl(const BartConfig& config, bool decodes, int64_t number,
                      at::TensorOptions options)
@@ -75,10 +47,10 @@ LayerImpl::LayerImpl(const BartConfig& config, bool decodes, int64_t number,
   const auto norm = [&](const char* name) {
     return register_module(name, make_layer_norm(config.d_model, kEpsilon, options));
   };
-  self_attn = register_module("self_attn", Attention(config, stack, number, options));
+  self_attn = register_module("self_attn", make_attention(config, stack, number, options));
   self_attn_layer_norm = norm("self_attn_layer_norm");
   if (decodes) {
-    encoder_attn = register_module("encoder_attn", Attention(config, stack, number, options));
+    encoder_attn = register_module("encoder_attn", make_attention(config, stack, number, options));
     encoder_attn_layer_norm = norm("encoder_attn_layer_norm");
   }
   fc1 = register_module("fc1", make_linear(config.d_model, stack.inner, true, options));
@@ -91,7 +63,7 @@ at::Tensor LayerImpl::dense(const at::Tensor& x) {
   return project(inner, fc2);
 }
 
-at::Tensor LayerImpl::forward(const at::Tensor& given, const StackContext& context) {
+at::Tensor LayerImpl::forward(const at::Tensor& given, const Seq2SeqContext& context) {
   const auto add = [this](const at::Tensor& x, const at::Tensor& y,
                           const torch::nn::LayerNorm& norm) {
     return normalize(x + at::dropout(y, dropout_, is_training()), norm);
@@ -129,7 +101,7 @@ bool StackImpl::leaves_out() const {
   return layerdrop_ > 0 && is_training() && at::rand({}).item<double>() < layerdrop_;
 }
 
-at::Tensor StackImpl::forward(const at::Tensor& embedded, const StackContext& context,
+at::Tensor StackImpl::forward(const at::Tensor& embedded, const Seq2SeqContext& context,
                               bool recompute) {
   const auto past = context.cache == nullptr ? 0 : context.cache->self_attention->length();
   auto x = normalize(embedded + positions(embedded.size(1), past), layernorm_embedding);
@@ -140,13 +112,11 @@ at::Tensor StackImpl::forward(const at::Tensor& embedded, const StackContext& co
       x = layer->forward(x, context);
       continue;
     }
-    x = checkpoint(
-        [layer, context](const at::Tensor& y, const at::Tensor& states) mutable {
-          auto same = context;
-          same.states = states;
-          return layer->forward(y, same);
+    x = recompute_layer(
+        [layer](const at::Tensor& y, const Seq2SeqContext& seen) mutable {
+          return layer->forward(y, seen);
         },
-        x, context.states);
+        [context] { return context; }, x, context.states);
   }
   return x;
 }

@@ -105,6 +105,18 @@ std::optional<int64_t> read_padding(const ConfigReader& reader, int64_t fallback
       reader.where(), vocab_size, *padding));
 }
 
+std::optional<int64_t> read_any_padding(const ConfigReader& reader,
+                                        std::optional<int64_t> fallback) {
+  const auto found = reader.json().find("pad_token_id");
+  if (found == reader.json().end()) return fallback;
+  if (found->is_null()) return std::nullopt;
+  if (found->is_number_integer()) return found->get<int64_t>();
+  throw ConfigError(fmt::format(
+      "{}: pad_token_id: expected an integer or null, got {}. Compare it with the checkpoint's own "
+      "config.json.",
+      reader.where(), found->dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200)));
+}
+
 void check_model_sizes(const ConfigReader& reader, int64_t layers,
                        std::initializer_list<std::initializer_list<int64_t>> weights) {
   constexpr int64_t kMostLayers = 100000, kLargestWeight = int64_t{1} << 40;

@@ -55,6 +55,11 @@ int64_t read_num_labels(const ConfigReader& reader, int64_t fallback = 2);
 std::optional<int64_t> read_padding(const ConfigReader& reader, int64_t fallback,
                                     int64_t vocab_size);
 
+/// The same where any number does: one that is no token's finds no padding.
+/// Throws: ConfigError where it is no integer.
+std::optional<int64_t> read_any_padding(const ConfigReader& reader,
+                                        std::optional<int64_t> fallback);
+
 /// Throws: ConfigError where so many layers, or weights of these shapes, fit no computer. All sizes
 /// are below 2^31, as size() gives them.
 void check_model_sizes(const ConfigReader& reader, int64_t layers,

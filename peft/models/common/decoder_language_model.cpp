@@ -31,6 +31,10 @@ at::Tensor DecoderLanguageModelImpl::head_weight() const {
   return lm_head_ ? lm_head_->weight : body_->embedding_weight();
 }
 
+bool DecoderLanguageModelImpl::may_ignore(const std::string& key) const {
+  return key == head_name() + ".weight" || body_->may_ignore(key);
+}
+
 void DecoderLanguageModelImpl::untie_head(const at::Tensor& weight) {
   give_own_head(*this, lm_head_, weight);
   body_->set_config("tie_word_embeddings", false);

@@ -21,6 +21,8 @@ class DecoderLanguageModelImpl : public LanguageModelImpl {
   std::unique_ptr<KeyValueCache> new_cache() const override { return body_->new_cache(); }
   ModelShape shape() const override { return body_->shape(); }
   std::string base_model_prefix() const override { return body_->base_model_prefix(); }
+  /// What the body may, and a copy of the embedding where it is the head.
+  bool may_ignore(const std::string& key) const override;
   const Json& config() const override { return body_->config(); }
   void set_gradient_checkpointing(bool on) override { body_->set_gradient_checkpointing(on); }
   bool is_gradient_checkpointing() const override { return body_->is_gradient_checkpointing(); }

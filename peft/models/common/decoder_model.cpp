@@ -24,6 +24,10 @@ void reorder_layer_types(Json& config, const std::vector<int64_t>& order, size_t
 
 }  // namespace
 
+bool is_rotary_buffer(const std::string& key) {
+  return key.find("rotary_emb.inv_freq") != std::string::npos;
+}
+
 at::Tensor token_positions(const LanguageModelInput& input, const at::Tensor& embeds) {
   if (input.position_ids.defined()) return input.position_ids;
   const auto past = input.cache == nullptr ? 0 : input.cache->length();
@@ -68,7 +72,13 @@ void DecoderModelImpl::add_layers(const Layers& layers, int64_t count, at::Tenso
 }
 
 at::Tensor DecoderModelImpl::embed(const at::Tensor& ids) {
-  return at::embedding(embedding_weight(), ids);
+  return at::embedding(embedding_weight(), ids, padding_row_);
+}
+
+void DecoderModelImpl::set_padding_row(std::optional<int64_t> pad_token_id) {
+  const auto rows = embedding_weight().size(0);
+  if (!pad_token_id || *pad_token_id < -rows || *pad_token_id >= rows) return;
+  padding_row_ = *pad_token_id < 0 ? *pad_token_id + rows : *pad_token_id;
 }
 
 std::unique_ptr<KeyValueCache> DecoderModelImpl::new_cache() const {
@@ -81,11 +91,7 @@ DecoderContext DecoderModelImpl::make_context(const LanguageModelInput& input,
 }
 
 at::Tensor DecoderModelImpl::hidden_states(const LanguageModelInput& given) {
-  if (given.input_ids.defined() == given.inputs_embeds.defined()) {
-    throw ConfigError(
-        "language model: input_ids and inputs_embeds: expected exactly one of them, got " +
-        std::string(given.input_ids.defined() ? "both." : "none."));
-  }
+  check_one_of(given.input_ids, given.inputs_embeds, "language model: input_ids and inputs_embeds");
   const LanguageModelInput input = given.to(embedding_weight().device());
   const auto embeds = input.input_ids.defined() ? embed(input.input_ids) : input.inputs_embeds;
   const auto context = make_context(input, embeds);  // checks the mask's shape
@@ -100,6 +106,7 @@ at::Tensor DecoderModelImpl::hidden_states(const LanguageModelInput& given) {
 }
 
 EncoderOutput DecoderModelImpl::forward(const EncoderInput& input) {
+  refuse_target(input);
   return {.last_hidden_state = hidden_states({.input_ids = input.input_ids,
                                               .inputs_embeds = input.inputs_embeds,
                                               .attention_mask = input.attention_mask,

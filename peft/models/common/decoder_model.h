@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,7 @@ class DecoderModelImpl : public EncoderModelImpl {
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
   bool is_gradient_checkpointing() const override { return checkpointing_; }
 
-  /// As LanguageModelImpl::replicate_layers.
-  std::function<void()> replicate_layers(const LayerRanges& ranges);
+  std::function<void()> replicate_layers(const LayerRanges& ranges) override;
 
   /// Makes config() say so.
   void set_config(const std::string& key, Json value) { stack_.json[key] = std::move(value); }
@@ -77,6 +77,9 @@ class DecoderModelImpl : public EncoderModelImpl {
   };
   /// Registers blocks; called once, in the order of the checkpoint's parts.
   void add_layers(const Layers& layers, int64_t count, at::TensorOptions options);
+  /// Tells the row of the embedding that gets no gradient: pad_token_id's, which torch counts from
+  /// the table's end where it is negative.
+  void set_padding_row(std::optional<int64_t> pad_token_id);
   int64_t layer_count() const { return static_cast<int64_t>(stack_.blocks.size()); }
 
   /// What the first block reads.  embeds [B, T, E] -> [B, T, hidden]
@@ -102,9 +105,14 @@ class DecoderModelImpl : public EncoderModelImpl {
   torch::nn::Module* owner_ = nullptr;  // this or a child
   MakeDecoderBlock make_;
   Stack stack_;
+  int64_t padding_row_ = -1;  // none
   bool checkpointing_ = false;
 };
 using DecoderModel = std::shared_ptr<DecoderModelImpl>;
+
+/// Whether a key is of the rotary frequencies, which each layer of old checkpoints has.
+/// Source: PreTrainedModel._adjust_missing_and_unexpected_keys in transformers.
+bool is_rotary_buffer(const std::string& key);
 
 /// The positions of a call's tokens: those given, or counted from the cache's length.
 ///   embeds [B, T, E] -> [B or 1, T] int64

@@ -26,17 +26,6 @@ bool head_has_bias(ModelTask task, const DecoderHeads& heads) {
   return task == ModelTask::kQuestionAnswering;
 }
 
-// Any number does: one that is no token's finds no padding.
-std::optional<int64_t> padding_token(const Json& config, std::optional<int64_t> fallback) {
-  const auto found = config.find("pad_token_id");
-  if (found == config.end()) return fallback;
-  if (found->is_null()) return std::nullopt;
-  if (found->is_number_integer()) return found->get<int64_t>();
-  throw ConfigError("config.json: pad_token_id: expected an integer or null, got " +
-                    found->dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 200) +
-                    ". Compare it with the checkpoint's own config.json.");
-}
-
 // The rightmost token that is not padding, [B]; the first one where all are.
 at::Tensor last_tokens(const at::Tensor& ids, int64_t padding) {
   return (at::arange(ids.size(1), ids.device()) * ids.ne(padding)).argmax(-1);
@@ -48,7 +37,7 @@ DecoderTaskModelImpl::DecoderTaskModelImpl(DecoderModel body, ModelTask task,
                                            const DecoderHeads& heads, at::TensorOptions options)
     : EncoderTaskModelImpl(body, task, labels_of(*body, task)), layer_(nullptr) {
   const auto& embedding = body->embedding_weight();
-  padding_ = padding_token(body->config(), heads.padding);
+  padding_ = read_any_padding(ConfigReader(body->config(), "config.json"), heads.padding);
   layer_ = register_module(
       head_layer_name(task, heads),
       make_linear(embedding.size(1), num_labels(), head_has_bias(task, heads), options));

@@ -22,6 +22,10 @@ EncoderContext make_encoder_context(const EncoderInput& input, const at::Tensor&
       .cache = input.cache};
 }
 
+bool is_position_buffer(const std::string& key) {
+  return key == "position_ids" || key.ends_with(".position_ids");
+}
+
 void check_positions(int64_t end, int64_t max_position_embeddings) {
   if (end <= max_position_embeddings) return;
   throw ConfigError(fmt::format(

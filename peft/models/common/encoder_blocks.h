@@ -2,6 +2,8 @@
 
 #include <torch/nn/modules/linear.h>
 
+#include <string>
+
 #include "peft/models/common/activation.h"
 #include "peft/models/common/attention.h"
 #include "peft/models/common/checkpointing.h"
@@ -20,6 +22,10 @@ struct EncoderContext {
 /// The context of a call whose tokens are embedded already.  embedded [B, T, hidden]
 /// Throws: ConfigError where the mask's shape does not fit.
 EncoderContext make_encoder_context(const EncoderInput& input, const at::Tensor& embedded);
+
+/// Whether a key is of the numbers 0, 1, 2, ... of the positions, which old checkpoints have.
+/// Source: PreTrainedModel._adjust_missing_and_unexpected_keys in transformers.
+bool is_position_buffer(const std::string& key);
 
 /// Throws: ConfigError where positions up to before `end` are more than the model has.
 void check_positions(int64_t end, int64_t max_position_embeddings);

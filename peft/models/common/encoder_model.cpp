@@ -31,14 +31,31 @@ EncoderInput EncoderInput::to(at::Device device) const {
           .attention_mask = there(attention_mask),
           .token_type_ids = there(token_type_ids),
           .position_ids = there(position_ids),
-          .cache = cache};
+          .cache = cache,
+          .decoder_input_ids = there(decoder_input_ids),
+          .decoder_inputs_embeds = there(decoder_inputs_embeds),
+          .decoder_attention_mask = there(decoder_attention_mask)};
+}
+
+void check_one_of(const at::Tensor& ids, const at::Tensor& embeds, std::string_view names) {
+  if (ids.defined() != embeds.defined()) return;
+  throw ConfigError(fmt::format("{}: expected exactly one of them, got {}.", names,
+                                ids.defined() ? "both" : "none"));
+}
+
+void refuse_target(const EncoderInput& input) {
+  if (!input.decoder_input_ids.defined() && !input.decoder_inputs_embeds.defined() &&
+      !input.decoder_attention_mask.defined()) {
+    return;
+  }
+  throw ConfigError(
+      "decoder_input_ids, decoder_inputs_embeds, decoder_attention_mask: expected none, as the "
+      "model has no decoder beside its encoder, got some. Leave them out.");
 }
 
 void check_one_input(const EncoderInput& input) {
-  if (input.input_ids.defined() != input.inputs_embeds.defined()) return;
-  throw ConfigError(
-      fmt::format("encoder: input_ids and inputs_embeds: expected exactly one of them, got {}.",
-                  input.input_ids.defined() ? "both" : "none"));
+  refuse_target(input);
+  check_one_of(input.input_ids, input.inputs_embeds, "encoder: input_ids and inputs_embeds");
 }
 
 }  // namespace peft

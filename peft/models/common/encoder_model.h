@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string_view>
+
 #include "peft/models/common/pretrained_model.h"
 
 namespace peft {
@@ -13,11 +15,25 @@ struct EncoderInput {
   at::Tensor position_ids = {};    // [B, T]; undefined: counted as transformers counts them
   KeyValueCache* cache = nullptr;  // not owned; keys and values of a prefix, which all tokens see
 
+  // What the decoder of an encoder-decoder reads, as in Seq2SeqInput; undefined: input_ids behind
+  // the start token, where the model makes that by itself.
+  at::Tensor decoder_input_ids = {};
+  at::Tensor decoder_inputs_embeds = {};
+  at::Tensor decoder_attention_mask = {};
+
   /// The same tensors on a device.
   EncoderInput to(at::Device device) const;
 };
 
-/// Throws: ConfigError where neither or both of input_ids and inputs_embeds are given.
+/// Throws: ConfigError where neither or both of a call's tokens and embeddings are given.
+///   names: what the caller calls the two, with the part of the model that reads them
+void check_one_of(const at::Tensor& ids, const at::Tensor& embeds, std::string_view names);
+
+/// Throws: ConfigError where something is given for a decoder, as the model has none beside its
+/// encoder.
+void refuse_target(const EncoderInput& input);
+
+/// Both checks of a model that reads input_ids or inputs_embeds alone.
 void check_one_input(const EncoderInput& input);
 
 /// Legend: B rows, T tokens.

@@ -9,6 +9,9 @@
 
 namespace peft {
 
+/// Throws: ConfigError where a model for question answering has not two labels.
+void check_answer_labels(int64_t num_labels);
+
 /// A body, registered under its base_model_prefix(), with a head that a derived class gives.
 class EncoderTaskModelImpl : public TaskModelImpl {
  public:
@@ -21,8 +24,12 @@ class EncoderTaskModelImpl : public TaskModelImpl {
   at::Tensor embed(const at::Tensor& ids) override { return body_->embed(ids); }
   std::unique_ptr<KeyValueCache> new_cache() const override { return body_->new_cache(); }
   ModelShape shape() const override { return body_->shape(); }
+  std::function<void()> replicate_layers(const LayerRanges& ranges) override {
+    return body_->replicate_layers(ranges);
+  }
   const Json& config() const override { return body_->config(); }
   std::string base_model_prefix() const override { return body_->base_model_prefix(); }
+  bool may_ignore(const std::string& key) const override { return body_->may_ignore(key); }
   void set_gradient_checkpointing(bool on) override { body_->set_gradient_checkpointing(on); }
   bool is_gradient_checkpointing() const override { return body_->is_gradient_checkpointing(); }
 

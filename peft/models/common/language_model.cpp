@@ -40,13 +40,6 @@ LanguageModelInput LanguageModelInput::to(at::Device device) const {
           .cache = cache};
 }
 
-std::function<void()> LanguageModelImpl::replicate_layers(const LayerRanges&) {
-  throw UnsupportedError(
-      "layer_replication: could not locate the layers of the model: expected a "
-      "family that can stack them again, as llama, got " +
-      name() + ". Set layer_replication to null.");
-}
-
 at::Tensor LanguageModelImpl::loss_sum(const LanguageModelInput& input, const at::Tensor& labels) {
   const auto& tokens = input.input_ids.defined() ? input.input_ids : input.inputs_embeds;
   if (!tokens.defined() || labels.dim() != 2 || tokens.size(0) != labels.size(0) ||

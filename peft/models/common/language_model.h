@@ -23,9 +23,6 @@ struct LanguageModelInput {
   LanguageModelInput to(at::Device device) const;
 };
 
-/// Layers from `first` to before `second`, several times over.
-using LayerRanges = std::vector<std::pair<int64_t, int64_t>>;
-
 /// A decoder that predicts the next token: what generation, training and prompt learning stand on.
 class LanguageModelImpl : public PretrainedModelImpl {
  public:
@@ -40,13 +37,6 @@ class LanguageModelImpl : public PretrainedModelImpl {
   at::Tensor head_weight() const override = 0;
   void untie_head(const at::Tensor& weight) override = 0;
   std::unique_ptr<KeyValueCache> new_cache() const override = 0;
-
-  /// Makes the model of the layers that the ranges name, one after the other; a layer may come
-  /// several times, with weights in one memory. config(), shape() and new_cache() follow.
-  /// Returns: what puts the former layers back; not to be called after the model's end.
-  /// Throws: ConfigError where a range does not fit or a layer carries an adapter, UnsupportedError
-  /// where the family cannot; then nothing has changed.
-  virtual std::function<void()> replicate_layers(const LayerRanges& ranges);
 
   /// Logits of every position.  -> [B, T, V].
   at::Tensor forward(const LanguageModelInput& input) { return head(hidden_states(input)); }

@@ -74,6 +74,7 @@ Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadRepor
     if (entry == nullptr) return false;
     check_shape(name, tensor, *entry);
     plan.placed.push_back({tensor, entry});
+    report.placed[name] = entry->name;
     used[entry] = true;
     return true;
   };
@@ -94,13 +95,39 @@ Plan make_plan(PretrainedModelImpl& model, const WeightSource& source, LoadRepor
   }
   for (const auto& item : model.named_buffers()) take(item.key(), item.value());
   for (const auto& entry : source.entries) {
-    // Old files hold the numbers 0, 1, 2, ... of the positions.
-    if (entry.name.ends_with("embeddings.position_ids")) continue;
-    if (!used.contains(&entry) && !model.may_ignore(entry.name)) {
+    if (!used.contains(&entry) && !model.may_ignore(model.renamed_key(entry.name))) {
       report.unexpected.push_back(entry.name);
     }
   }
   return plan;
+}
+
+const WeightSource::Entry* find(const PretrainedModelImpl& model, const WeightSource& source,
+                                const std::string& parameter) {
+  Entries entries;
+  for (const auto& entry : source.entries) entries.emplace(model.renamed_key(entry.name), &entry);
+  return find(entries, parameter, model.base_model_prefix());
+}
+
+std::string name_of(const PretrainedModelImpl& model, const at::Tensor& parameter) {
+  for (const auto& item : model.named_parameters()) {
+    if (item.value().is_same(parameter)) return item.key();
+  }
+  return {};
+}
+
+// A config may say that the head is the embedding where the file has two weights that differ.
+// Source: PreTrainedModel.tie_weights in transformers/modeling_utils.py.
+void take_own_head(PretrainedModelImpl& model, const WeightSource& source) {
+  const auto weight = model.head_weight();
+  const auto head = model.head_name() + ".weight";
+  if (!weight.defined() || model.named_parameters().contains(head)) return;
+  const auto* own = find(model, source, head);
+  const auto* embedding = find(model, source, name_of(model, weight));
+  if (own == nullptr || embedding == nullptr || own->shape != embedding->shape) return;
+  const auto dtype = weight.scalar_type();
+  if (source.read(own->name, dtype).equal(source.read(embedding->name, dtype))) return;
+  model.untie_head(at::empty_like(weight));
 }
 
 // Source: PreTrainedModel._init_weights in transformers/modeling_utils.py.
@@ -120,6 +147,7 @@ void initialise(const at::Tensor& parameter, const Json& config) {
 LoadReport load_weights(PretrainedModelImpl& model, const WeightSource& source) {
   LoadReport report;
   model.meet(source);
+  take_own_head(model, source);
   const auto [placed, fresh] = make_plan(model, source, report);
   std::vector<at::Tensor> values(placed.size());
   at::parallel_for(0, static_cast<int64_t>(placed.size()), 1, [&](int64_t begin, int64_t end) {

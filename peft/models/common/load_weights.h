@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,9 @@ struct WeightSource {
 
 /// What loading found.
 struct LoadReport {
-  std::vector<std::string> unexpected;   // in the checkpoint, without a place in the model
-  std::vector<std::string> initialised;  // of the head, not in the checkpoint: random numbers
+  std::map<std::string, std::string> placed;  // the checkpoint's key of each parameter and buffer
+  std::vector<std::string> unexpected;        // in the checkpoint, without a place in the model
+  std::vector<std::string> initialised;       // of the head, not in the checkpoint: random numbers
 };
 
 /// Puts a checkpoint's weights into a model whose parameter names are its keys. All names and
@@ -32,8 +34,9 @@ struct LoadReport {
 ///
 /// Call it before adapters are put on the model. A checkpoint of the body alone is understood,
 /// whose keys lack the body's prefix ("layers.0..." in place of "model.layers.0..."), and one with
-/// a head where the model is the body; so are the old names of a layer norm, gamma and beta. A head
-/// that the checkpoint lacks begins with random numbers of libtorch's generator, as in
+/// a head where the model is the body; so are the old names of a layer norm, gamma and beta. Where
+/// the head is the embedding and the checkpoint has another weight for it, it becomes the head's
+/// own. A head that the checkpoint lacks begins with random numbers of libtorch's generator, as in
 /// transformers.
 /// Throws: MismatchError that names up to ten missing keys or the wrong shape.
 LoadReport load_weights(PretrainedModelImpl& model, const WeightSource& source);

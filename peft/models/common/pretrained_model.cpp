@@ -46,6 +46,13 @@ void PretrainedModelImpl::untie_head(const at::Tensor&) {
                          name() + ", which has none.");
 }
 
+std::function<void()> PretrainedModelImpl::replicate_layers(const LayerRanges&) {
+  throw UnsupportedError(
+      "layer_replication: could not locate the layers of the model: expected a "
+      "family that can stack them again, as llama, got " +
+      name() + ". Set layer_replication to null.");
+}
+
 std::unique_ptr<KeyValueCache> PretrainedModelImpl::new_cache() const {
   throw UnsupportedError("key/value cache: expected a model with one, got " + name() +
                          ", which has none. Prefixes, which are kept in a cache, do not fit it.");

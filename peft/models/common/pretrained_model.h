@@ -2,10 +2,12 @@
 
 #include <torch/nn/module.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "peft/base/json.h"
 #include "peft/models/common/kv_cache.h"
@@ -33,6 +35,9 @@ std::string_view task_name(ModelTask task);
 struct ModelShape {
   int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
 };
+
+/// Layers from `first` to before `second`, several times over.
+using LayerRanges = std::vector<std::pair<int64_t, int64_t>>;
 
 /// What all base models of a checkpoint share. The names of the registered parameters are the
 /// checkpoint's keys.
@@ -89,6 +94,13 @@ class PretrainedModelImpl : public torch::nn::Module {
   /// An empty cache for at most `max_length` tokens, whose memory is taken once.
   /// Throws: ConfigError where that is not positive.
   virtual std::unique_ptr<KeyValueCache> new_static_cache(int64_t max_length) const;
+
+  /// Makes the model of the layers that the ranges name, one after the other; a layer may come
+  /// several times, with weights in one memory. config(), shape() and new_cache() follow.
+  /// Returns: what puts the former layers back; not to be called after the model's end.
+  /// Throws: ConfigError where a range does not fit or a layer carries an adapter, UnsupportedError
+  /// where the family cannot; then nothing has changed.
+  virtual std::function<void()> replicate_layers(const LayerRanges& ranges);
 
   /// Recompute each block in backward instead of keeping its activations.
   virtual void set_gradient_checkpointing(bool on) = 0;

@@ -52,7 +52,7 @@ bool Seq2SeqInput::knows_source() const {
 }
 
 bool Seq2SeqModelImpl::may_ignore(const std::string& key) const {
-  return key.ends_with("coder.embed_tokens.weight") || key == head_name() + ".weight";
+  return key == head_name() + ".weight";
 }
 
 std::unique_ptr<KeyValueCache> Seq2SeqModelImpl::new_cache() const {
@@ -109,13 +109,6 @@ at::Tensor shift_tokens_right(const at::Tensor& labels, std::optional<int64_t> p
   return shifted.masked_fill_(shifted.eq(kNoLabel), *padding);
 }
 
-void check_decoder_input(const Seq2SeqInput& input) {
-  if (input.decoder_input_ids.defined() != input.decoder_inputs_embeds.defined()) return;
-  throw ConfigError(fmt::format(
-      "decoder: decoder_input_ids and decoder_inputs_embeds: expected exactly one of them, got {}.",
-      input.decoder_input_ids.defined() ? "both" : "none"));
-}
-
 AttentionMask encoder_mask(const EncoderInput& input, const at::Tensor& embedded) {
   return make_bidirectional_mask({.batch = embedded.size(0),
                                   .queries = embedded.size(1),
@@ -136,15 +129,6 @@ std::pair<AttentionMask, AttentionMask> decoder_masks(const Seq2SeqInput& input,
   source.queries = states.defined() ? states.size(1) : input.cache->cross_attention->length();
   source.padding = input.encoder.attention_mask;
   return {make_attention_mask(own), make_bidirectional_mask(source)};
-}
-
-std::pair<at::Tensor, at::Tensor> cross_keys_and_values(
-    KeyValueCache* cache, int64_t layer,
-    const std::function<std::pair<at::Tensor, at::Tensor>()>& make) {
-  if (cache == nullptr) return make();
-  if (const auto held = cache->layer(layer); held.first.defined()) return held;
-  const auto [keys, values] = make();
-  return cache->append(layer, keys, values);
 }
 
 }  // namespace peft

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <utility>
 
 #include "peft/models/common/attention.h"
@@ -59,7 +58,7 @@ class Seq2SeqModelImpl : public PretrainedModelImpl {
   at::Tensor head_weight() const override = 0;
   void untie_head(const at::Tensor& weight) override = 0;
 
-  /// The copies of the embedding that both parts have in transformers.
+  /// A copy of the embedding where it is the head.
   bool may_ignore(const std::string& key) const override;
 
   /// What the decoder reads where `labels` are to be predicted: them, shifted to the right behind
@@ -103,10 +102,6 @@ at::Tensor shift_tokens_right(const at::Tensor& labels, std::optional<int64_t> p
 /// Throws: ConfigError where the config names no token that targets begin with.
 int64_t known_start_token(std::optional<int64_t> decoder_start_token_id);
 
-/// Throws: ConfigError where neither or both of decoder_input_ids and decoder_inputs_embeds are
-/// given.
-void check_decoder_input(const Seq2SeqInput& input);
-
 /// What an encoder's tokens see of each other.  embedded [B, S, hidden]
 AttentionMask encoder_mask(const EncoderInput& input, const at::Tensor& embedded);
 
@@ -115,11 +110,5 @@ AttentionMask encoder_mask(const EncoderInput& input, const at::Tensor& embedded
 std::pair<AttentionMask, AttentionMask> decoder_masks(const Seq2SeqInput& input,
                                                       const at::Tensor& states,
                                                       const at::Tensor& embedded);
-
-/// Keys and values of the source in one layer: those of the cache, or what `make` gives, which the
-/// cache keeps from then on.  cache: may be null
-std::pair<at::Tensor, at::Tensor> cross_keys_and_values(
-    KeyValueCache* cache, int64_t layer,
-    const std::function<std::pair<at::Tensor, at::Tensor>()>& make);
 
 }  // namespace peft

@@ -96,6 +96,7 @@ class DistilBertModelImpl : public EncoderModelImpl {
   ModelShape shape() const override;
   std::string base_model_prefix() const override { return "distilbert"; }
   const Json& config() const override { return json_; }
+  bool may_ignore(const std::string& key) const override { return is_position_buffer(key); }
   void set_gradient_checkpointing(bool on) override { checkpointing_ = on; }
   bool is_gradient_checkpointing() const override { return checkpointing_; }
 

@@ -121,6 +121,11 @@ ModelShape GPT2ModelImpl::shape() const {
           .vocab = config_.vocab_size};
 }
 
+// Source: GPT2PreTrainedModel._keys_to_ignore_on_load_unexpected.
+bool GPT2ModelImpl::may_ignore(const std::string& key) const {
+  return key.ends_with(".attn.bias") || key.ends_with("crossattention.bias");
+}
+
 PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions options) {
   const auto body = std::make_shared<GPT2ModelImpl>(config, options);
   const ConfigReader reader(config, "config.json");

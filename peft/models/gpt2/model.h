@@ -66,6 +66,8 @@ class GPT2ModelImpl final : public DecoderModelImpl {
   EncoderOutput forward(const EncoderInput& input) override;
   const at::Tensor& embedding_weight() const override { return wte_->weight; }
   ModelShape shape() const override;
+  /// Causal masks, which old files have.
+  bool may_ignore(const std::string& key) const override;
 
  protected:
   at::Tensor before_blocks(const at::Tensor& embeds, const LanguageModelInput& input) override;

@@ -114,6 +114,12 @@ ModelShape GPTNeoXModelImpl::shape() const {
           .vocab = config_.vocab_size};
 }
 
+// Source: GPTNeoXPreTrainedModel._keys_to_ignore_on_load_unexpected.
+bool GPTNeoXModelImpl::may_ignore(const std::string& key) const {
+  return is_rotary_buffer(key) || key.ends_with("attention.bias") ||
+         key.ends_with("attention.masked_bias");
+}
+
 std::string GPTNeoXForCausalLMImpl::renamed_key(const std::string& key) const {
   constexpr std::string_view kFormerHead = "embed_out.";
   if (key.starts_with(kFormerHead)) return "lm_head." + key.substr(kFormerHead.size());

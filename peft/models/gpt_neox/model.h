@@ -63,6 +63,8 @@ class GPTNeoXModelImpl final : public DecoderModelImpl {
 
   const at::Tensor& embedding_weight() const override { return embed_in_->weight; }
   ModelShape shape() const override;
+  /// Causal masks and rotary frequencies, which old files have.
+  bool may_ignore(const std::string& key) const override;
 
  protected:
   at::Tensor before_blocks(const at::Tensor& embeds, const LanguageModelInput& input) override;

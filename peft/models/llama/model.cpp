@@ -23,6 +23,7 @@ LlamaModelImpl::LlamaModelImpl(const Json& config, std::string prefix, at::Tenso
                     return std::make_shared<BlockImpl>(c, index, like, tensors);
                   }},
              config_.num_hidden_layers, options);
+  set_padding_row(read_any_padding(ConfigReader(config, "config.json"), std::nullopt));
   norm_ = register_module("norm", RmsNorm(config_.hidden_size, config_.rms_norm_eps, options));
 }
 

@@ -62,6 +62,7 @@ class LlamaModelImpl final : public DecoderModelImpl {
 
   const at::Tensor& embedding_weight() const override { return embed_tokens_->weight; }
   ModelShape shape() const override;
+  bool may_ignore(const std::string& key) const override { return is_rotary_buffer(key); }
 
  protected:
   at::Tensor before_blocks(const at::Tensor& embeds, const LanguageModelInput& input) override;

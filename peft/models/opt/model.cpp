@@ -14,6 +14,7 @@ namespace peft::opt {
 namespace {
 
 constexpr int64_t kPositionOffset = 2;
+constexpr int64_t kPadding = 1;  // where config.json is silent
 
 torch::nn::LayerNorm make_opt_norm(const OPTConfig& config, at::TensorOptions options) {
   constexpr double kEpsilon = 1e-5;
@@ -116,6 +117,7 @@ OPTModelImpl::OPTModelImpl(const Json& config, at::TensorOptions options)
       config_(OPTConfig::from_json(config)),
       decoder_(config_, options) {
   register_module("decoder", decoder_);
+  set_padding_row(read_any_padding(ConfigReader(config, "config.json"), kPadding));
   add_layers({.owner = *decoder_,
               .make =
                   [c = config_](int64_t index, int64_t, at::TensorOptions tensors) {
@@ -162,7 +164,7 @@ PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions
     const bool tied = ConfigReader(config, "config.json").flag("tie_word_embeddings", true);
     return std::make_shared<OPTForCausalLMImpl>(body, tied, options);
   }
-  return make_decoder_model(body, task, {.token_classifier = "", .padding = 1}, options);
+  return make_decoder_model(body, task, {.token_classifier = "", .padding = kPadding}, options);
 }
 
 }  // namespace peft::opt

@@ -3,7 +3,6 @@
 
 #include <limits>
 
-#include "peft/models/common/checkpointing.h"
 #include "peft/models/common/project.h"
 #include "peft/models/t5/model.h"
 
@@ -31,45 +30,17 @@ at::Tensor without_infinities(const at::Tensor& x) {
 
 AttentionImpl::AttentionImpl(const T5Config& config, int64_t layer, bool biased,
                              at::TensorOptions options)
-    : layer_(layer), width_(config.d_kv), dropout_(config.dropout_rate) {
-  const auto inner = config.num_heads * config.d_kv;
-  q = register_module("q", make_linear(config.d_model, inner, false, options));
-  k = register_module("k", make_linear(config.d_model, inner, false, options));
-  v = register_module("v", make_linear(config.d_model, inner, false, options));
-  o = register_module("o", make_linear(inner, config.d_model, false, options));
-  if (biased) {
-    relative_attention_bias = register_module(
-        "relative_attention_bias",
-        make_embedding(config.relative_attention_num_buckets, config.num_heads, options));
-  }
-}
-
-at::Tensor AttentionImpl::heads(const at::Tensor& x, const torch::nn::Linear& layer) const {
-  return project(x, layer)
-      .view({x.size(0), x.size(1), -1, width_})
-      .transpose(1, 2);  // [B, H, T, D]
-}
-
-at::Tensor AttentionImpl::attend_with(const at::Tensor& x,
-                                      const std::pair<at::Tensor, at::Tensor>& keys,
-                                      const AttentionMask& mask) {
-  const AttentionOptions options{.scale = 1.0, .dropout = is_training() ? dropout_ : 0.0};
-  return project(attend(heads(x, q), keys.first, keys.second, mask, options), o);
-}
-
-at::Tensor AttentionImpl::to_itself(const at::Tensor& x, const StackContext& context) {
-  std::pair keys(heads(x, k), heads(x, v));
-  if (context.cache != nullptr) {
-    keys = context.cache->self_attention->append(layer_, keys.first, keys.second);
-  }
-  return attend_with(x, keys, context.own);
-}
-
-at::Tensor AttentionImpl::to_source(const at::Tensor& x, const StackContext& context) {
-  auto* cache = context.cache == nullptr ? nullptr : context.cache->cross_attention.get();
-  const auto keys = cross_keys_and_values(
-      cache, layer_, [&] { return std::pair(heads(context.states, k), heads(context.states, v)); });
-  return attend_with(x, keys, context.source);
+    : Seq2SeqAttentionImpl({.hidden = config.d_model,
+                            .heads = config.num_heads,
+                            .width = config.d_kv,
+                            .bias = false,
+                            .dropout = config.dropout_rate},
+                           {.query = "q", .key = "k", .value = "v", .output = "o"}, layer,
+                           options) {
+  if (!biased) return;
+  relative_attention_bias = register_module(
+      "relative_attention_bias",
+      make_embedding(config.relative_attention_num_buckets, config.num_heads, options));
 }
 
 DenseImpl::DenseImpl(const T5Config& config, at::TensorOptions options)
@@ -106,7 +77,7 @@ LayerImpl::LayerImpl(const T5Config& config, Kind kind, int64_t layer, bool bias
   layer_norm = register_module("layer_norm", RmsNorm(config.d_model, epsilon_, options));
 }
 
-at::Tensor LayerImpl::inner(const at::Tensor& normed, const StackContext& context) {
+at::Tensor LayerImpl::inner(const at::Tensor& normed, const Seq2SeqContext& context) {
   switch (kind_) {
     case Kind::kItself:
       return attention->to_itself(normed, context);
@@ -118,7 +89,7 @@ at::Tensor LayerImpl::inner(const at::Tensor& normed, const StackContext& contex
   return {};
 }
 
-at::Tensor LayerImpl::forward(const at::Tensor& x, const StackContext& context) {
+at::Tensor LayerImpl::forward(const at::Tensor& x, const Seq2SeqContext& context) {
   const auto y = inner(t5_norm(x, layer_norm, epsilon_), context);
   return without_infinities(x + at::dropout(y, dropout_, is_training()));
 }
@@ -133,7 +104,7 @@ BlockImpl::BlockImpl(const T5Config& config, bool decodes, int64_t number,
   for (const auto& one : layers_) layer->push_back(one);
 }
 
-at::Tensor BlockImpl::forward(const at::Tensor& given, const StackContext& context) {
+at::Tensor BlockImpl::forward(const at::Tensor& given, const Seq2SeqContext& context) {
   auto x = given;
   for (auto& one : layers_) x = one->forward(x, context);
   return x;
@@ -160,7 +131,7 @@ at::Tensor StackImpl::bias(int64_t tokens, int64_t past) const {
   return position_bias(first->attention->relative_attention_bias->weight, buckets_, tokens, past);
 }
 
-at::Tensor StackImpl::forward(const at::Tensor& embedded, const StackContext& given,
+at::Tensor StackImpl::forward(const at::Tensor& embedded, const Seq2SeqContext& given,
                               bool recompute) {
   const auto past = given.cache == nullptr ? 0 : given.cache->self_attention->length();
   const auto biased = [this, given, past, tokens = embedded.size(1)] {
@@ -175,13 +146,11 @@ at::Tensor StackImpl::forward(const at::Tensor& embedded, const StackContext& gi
   }
   for (size_t i = 0; recompute && i < blocks_.size(); ++i) {
     // The bias is computed again too: its weight gets its gradient inside of each block.
-    x = checkpoint(
-        [one = blocks_[i], biased](const at::Tensor& y, const at::Tensor& states) mutable {
-          auto context = biased();
-          context.states = states;
-          return one->forward(y, context);
+    x = recompute_layer(
+        [one = blocks_[i]](const at::Tensor& y, const Seq2SeqContext& seen) mutable {
+          return one->forward(y, seen);
         },
-        x, given.states);
+        biased, x, given.states);
   }
   return at::dropout(t5_norm(x, final_layer_norm, epsilon_), dropout_, is_training());
 }

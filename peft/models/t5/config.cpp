@@ -49,6 +49,14 @@ void read_feed_forward(T5Config& c, const ConfigReader& reader, bool multilingua
   c.activation = read_activation(ConfigReader(named, kWhere), "feed_forward_proj", "relu");
 }
 
+// T5EncoderModel, MT5EncoderModel.
+bool names_encoder(const Json& config) {
+  const auto classes = config.find("architectures");
+  return classes != config.end() && classes->is_array() && !classes->empty() &&
+         classes->front().is_string() &&
+         classes->front().get_ref<const std::string&>().ends_with("EncoderModel");
+}
+
 }  // namespace
 
 T5Config T5Config::from_json(const Json& config) {
@@ -64,6 +72,9 @@ T5Config T5Config::from_json(const Json& config) {
   const bool tied = reader.flag("tie_word_embeddings", true);
   c.scale_decoder_outputs = !multilingual && reader.flag("scale_decoder_outputs", tied);
   c.own_head = !tied;
+  c.encoder_only = names_encoder(config);
+  c.num_labels = read_num_labels(reader);
+  c.classifier_dropout = reader.probability("classifier_dropout", 0.0);
   c.pad_token_id = reader.token_id("pad_token_id", 0);
   c.decoder_start_token_id = reader.token_id(
       "decoder_start_token_id", multilingual ? std::optional<int64_t>(0) : std::nullopt);

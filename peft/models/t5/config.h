@@ -24,7 +24,10 @@ struct T5Config {
   Activation activation = nullptr;  // of feed_forward_proj
   bool gated = false;               // its word begins with "gated-"
   bool scale_decoder_outputs = true;
-  bool own_head = false;  // lm_head is not the embedding
+  bool own_head = false;      // lm_head is not the embedding
+  bool encoder_only = false;  // the class that config.json names is the encoder alone
+  int64_t num_labels = 2;
+  double classifier_dropout = 0.0;
   std::optional<int64_t> pad_token_id = 0;
   std::optional<int64_t> decoder_start_token_id = std::nullopt;
 

@@ -7,106 +7,99 @@
 #include <cmath>
 
 #include "peft/models/common/load_weights.h"
-#include "peft/models/common/project.h"
+#include "peft/models/common/seq2seq_task_model.h"
 
 namespace peft::t5 {
 
-T5ForConditionalGenerationImpl::T5ForConditionalGenerationImpl(const Json& config,
-                                                               at::TensorOptions options)
-    : json_(config), config_(T5Config::from_json(config)) {
-  shared = register_module("shared", make_embedding(config_.vocab_size, config_.d_model, options));
-  encoder = register_module("encoder", Stack(config_, false, options));
-  decoder = register_module("decoder", Stack(config_, true, options));
-  if (config_.own_head) {
-    lm_head = register_module("lm_head",
-                              make_linear(config_.d_model, config_.vocab_size, false, options));
-  }
+namespace {
+
+Seq2SeqBodyImpl::Facts facts_of(const T5Config& config) {
+  return {.prefix = "transformer",
+          .shape = {.layers = config.num_layers,
+                    .heads = config.num_heads,
+                    .kv_heads = config.num_heads,
+                    .head_dim = config.d_kv,
+                    .hidden = config.d_model,
+                    .vocab = config.vocab_size},
+          .decoder_layers = config.num_decoder_layers,
+          .pad_token_id = config.pad_token_id,
+          .decoder_start_token_id = config.decoder_start_token_id};
 }
 
-at::Tensor T5ForConditionalGenerationImpl::encode(const EncoderInput& given) {
-  check_one_input(given);
-  const auto input = given.to(shared->weight.device());
-  const auto x = input.input_ids.defined() ? embed(input.input_ids) : input.inputs_embeds;
-  const StackContext context{.own = encoder_mask(input, x)};
-  return encoder->forward(x, context, checkpointing_ && is_training());
+Seq2SeqBodyImpl::Parts make_parts(const T5Config& config, bool decodes, at::TensorOptions options) {
+  Seq2SeqBodyImpl::Parts parts{.shared = make_embedding(config.vocab_size, config.d_model, options),
+                               .encoder = std::make_shared<StackImpl>(config, false, options)};
+  if (decodes) parts.decoder = std::make_shared<StackImpl>(config, true, options);
+  return parts;
 }
 
-at::Tensor T5ForConditionalGenerationImpl::decode(const Seq2SeqInput& given) {
-  check_decoder_input(given);
-  const auto input = given.to(shared->weight.device());
-  StackContext context{.states = input.encoder_states, .cache = input.cache};
-  if (!context.states.defined() && !input.knows_source()) context.states = encode(input.encoder);
-  const auto x = input.decoder_input_ids.defined() ? embed(input.decoder_input_ids)
-                                                   : input.decoder_inputs_embeds;
-  std::tie(context.own, context.source) = decoder_masks(input, context.states, x);
-  const bool recompute = checkpointing_ && is_training() && input.cache == nullptr;
-  const auto hidden = decoder->forward(x, context, recompute);
-  if (!config_.scale_decoder_outputs) return hidden;
-  return hidden * std::pow(static_cast<double>(config_.d_model), -0.5);
+}  // namespace
+
+T5ModelImpl::T5ModelImpl(const Json& json, const T5Config& config, at::TensorOptions options)
+    : Seq2SeqBodyImpl(json, facts_of(config), make_parts(config, true, options)) {}
+
+// Source: T5Model._keys_to_ignore_on_load_unexpected.
+bool T5ModelImpl::may_ignore(const std::string& key) const {
+  return Seq2SeqBodyImpl::may_ignore(key) ||
+         key.ends_with("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight");
 }
 
-at::Tensor T5ForConditionalGenerationImpl::head(const at::Tensor& hidden) {
-  return project(hidden, head_weight());
+T5EncoderModelImpl::T5EncoderModelImpl(const Json& json, const T5Config& config,
+                                       at::TensorOptions options)
+    : Seq2SeqBodyImpl(json, facts_of(config), make_parts(config, false, options)) {}
+
+// Source: T5EncoderModel._keys_to_ignore_on_load_unexpected.
+bool T5EncoderModelImpl::may_ignore(const std::string& key) const {
+  return Seq2SeqBodyImpl::may_ignore(key) || key.find("decoder") != std::string::npos;
 }
 
-at::Tensor T5ForConditionalGenerationImpl::head_weight() const {
-  return lm_head ? lm_head->weight : shared->weight;
+T5ForConditionalGenerationImpl::T5ForConditionalGenerationImpl(
+    const std::shared_ptr<T5ModelImpl>& body, const T5Config& config, at::TensorOptions options)
+    : Seq2SeqLanguageModelImpl(body, false, !config.own_head, options),
+      scale_(config.scale_decoder_outputs ? std::pow(static_cast<double>(config.d_model), -0.5)
+                                          : 1.0) {}
+
+at::Tensor T5ForConditionalGenerationImpl::decode(const Seq2SeqInput& input) {
+  const auto states = Seq2SeqLanguageModelImpl::decode(input);
+  return scale_ == 1.0 ? states : states * scale_;
 }
 
 void T5ForConditionalGenerationImpl::untie_head(const at::Tensor& weight) {
-  give_own_head(*this, lm_head, weight);
+  Seq2SeqLanguageModelImpl::untie_head(weight);
   // That the head was the embedding is what the scale goes by, so it has to be kept.
-  json_["scale_decoder_outputs"] = config_.scale_decoder_outputs;
-  json_["tie_word_embeddings"] = false;
-}
-
-bool T5ForConditionalGenerationImpl::may_ignore(const std::string& key) const {
-  return Seq2SeqModelImpl::may_ignore(key) ||
-         key == "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight";
+  body().set_config("scale_decoder_outputs", scale_ != 1.0);
 }
 
 void T5ForConditionalGenerationImpl::meet(const WeightSource& checkpoint) {
-  const auto has = [&](const std::string& name) {
-    return std::any_of(checkpoint.entries.begin(), checkpoint.entries.end(),
-                       [&](const auto& entry) { return entry.name == name; });
-  };
-  const std::string head = "lm_head.weight", embedding = "shared.weight";
-  if (!has(head)) {
-    if (lm_head) unregister_module("lm_head");
-    lm_head = nullptr;
-  } else if (!lm_head && has(embedding)) {
-    const auto dtype = shared->weight.scalar_type();
-    const auto own = checkpoint.read(head, dtype);
-    if (!own.equal(checkpoint.read(embedding, dtype))) {
-      give_own_head(*this, lm_head, at::empty_like(shared->weight));
+  const auto& entries = checkpoint.entries;
+  const bool has_head = std::any_of(entries.begin(), entries.end(), [](const auto& entry) {
+    return entry.name == "lm_head.weight";
+  });
+  if (!has_head) tie_head();
+}
+
+PretrainedModel make_model(const Json& json, ModelTask task, at::TensorOptions options) {
+  const auto config = T5Config::from_json(json);
+  const auto body = [&] { return std::make_shared<T5ModelImpl>(json, config, options); };
+  const auto encoder = [&] { return std::make_shared<T5EncoderModelImpl>(json, config, options); };
+  switch (task) {
+    case ModelTask::kBody:
+      if (config.encoder_only) return encoder();
+      return body();
+    case ModelTask::kSeq2SeqLM:
+      return std::make_shared<T5ForConditionalGenerationImpl>(body(), config, options);
+    case ModelTask::kSequenceClassification: {
+      const auto end = ConfigReader(json, "config.json").token_id("eos_token_id", 1);
+      return std::make_shared<Seq2SeqClassifierImpl>(body(), config.num_labels, end, options);
     }
+    case ModelTask::kTokenClassification:
+      return std::make_shared<TokenHeadModelImpl>(encoder(), task, config.num_labels,
+                                                  config.classifier_dropout, options);
+    case ModelTask::kQuestionAnswering:
+      return std::make_shared<Seq2SeqAnswerModelImpl>(body(), config.num_labels, options);
+    default:
+      return nullptr;
   }
-}
-
-at::Tensor T5ForConditionalGenerationImpl::embed(const at::Tensor& ids) {
-  return at::embedding(shared->weight, ids);
-}
-
-at::Tensor T5ForConditionalGenerationImpl::shift_right(const at::Tensor& labels) const {
-  return shift_tokens_right(labels, config_.pad_token_id, config_.decoder_start_token_id);
-}
-
-int64_t T5ForConditionalGenerationImpl::decoder_start_token_id() const {
-  return known_start_token(config_.decoder_start_token_id);
-}
-
-ModelShape T5ForConditionalGenerationImpl::shape() const {
-  return {.layers = config_.num_layers,
-          .heads = config_.num_heads,
-          .kv_heads = config_.num_heads,
-          .head_dim = config_.d_kv,
-          .hidden = config_.d_model,
-          .vocab = config_.vocab_size};
-}
-
-PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions options) {
-  if (task != ModelTask::kSeq2SeqLM) return nullptr;
-  return std::make_shared<T5ForConditionalGenerationImpl>(config, options);
 }
 
 }  // namespace peft::t5

@@ -52,10 +52,10 @@ TEST(LoadWeights, ConvertsToTheModelsDtype) {
 
 TEST(LoadWeights, ReportsKeysWithoutAPlace) {
   Source source;
-  source.tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = at::ones({3});
+  source.tensors["model.layers.0.self_attn.sinks"] = at::ones({3});
   auto model = make_language_model(source.file.config);
   EXPECT_EQ(load_weights(*model, source.get()).unexpected,
-            std::vector<std::string>{"model.layers.0.self_attn.rotary_emb.inv_freq"});
+            std::vector<std::string>{"model.layers.0.self_attn.sinks"});
 }
 
 TEST(LoadWeights, NamesMissingKeysAndLeavesTheModelAlone) {
