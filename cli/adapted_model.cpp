@@ -9,6 +9,7 @@
 
 #include "cli/console.h"
 #include "cli/hub_progress.h"
+#include "cli/row_tasks.h"
 #include "peft/base/error.h"
 #include "peft/hub/resolve.h"
 #include "peft/prompted_language_model.h"
@@ -73,11 +74,13 @@ std::shared_ptr<formats::Checkpoint> open_base_checkpoint(const ModelOptions& op
   return formats::Checkpoint::open(base);
 }
 
-AdaptedModel::AdaptedModel(const ModelOptions& options) : task_id_(options.task_id) {
+AdaptedModel::AdaptedModel(const ModelOptions& options,
+                           std::shared_ptr<formats::Checkpoint> checkpoint)
+    : task_id_(options.task_id) {
   const auto dtype = options.wanted_dtype();
   const auto device = options.wanted_device();
   if (!options.adapter.empty()) adapter_ = local_adapter(options.adapter);
-  base_.checkpoint = open_base_checkpoint(options);
+  base_.checkpoint = checkpoint ? std::move(checkpoint) : open_base_checkpoint(options);
   reading_ = read_tokenizer_beside(base_.checkpoint);
   base_.model = load_language_model(base_.checkpoint, {.dtype = dtype, .device = device});
 }
@@ -90,7 +93,8 @@ AdaptedModel AdaptedModel::open_base(const ModelOptions& options) {
 
 // Whatever adapters there are, the model is ready now.
 void AdaptedModel::finish() {
-  see_prompt();
+  check_task_flag(task_id_, num_tasks());
+  read_as_tasks(task_ids());
   base_.model->eval();
   base_.text = reading_.get();
 }
@@ -105,10 +109,11 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options) {
 }
 
 AdaptedModel AdaptedModel::open(const ModelOptions& options,
-                                const std::vector<NamedAdapter>& adapters) {
+                                const std::vector<NamedAdapter>& adapters,
+                                std::shared_ptr<formats::Checkpoint> checkpoint) {
   std::vector<std::filesystem::path> folders;
   for (const NamedAdapter& adapter : adapters) folders.push_back(local_adapter(adapter.folder));
-  AdaptedModel model(options);
+  AdaptedModel model(options, std::move(checkpoint));
   for (size_t i = 0; i < adapters.size(); ++i) {
     if (model.peft_) {
       model.peft_->load_adapter(folders[i], adapters[i].name);
@@ -123,7 +128,7 @@ AdaptedModel AdaptedModel::open(const ModelOptions& options,
 
 void AdaptedModel::put_adapter(const PeftConfig& config) {
   peft_.emplace(base_.model, config);
-  see_prompt();
+  read_as_tasks(task_ids());
 }
 
 void AdaptedModel::take_adapter_out() {
@@ -134,9 +139,19 @@ void AdaptedModel::take_adapter_out() {
 }
 
 // Commands that know nothing of adapters read the model with its prompt.
-void AdaptedModel::see_prompt() {
+void AdaptedModel::read_as_tasks(const at::Tensor& task_ids) {
   if (!peft_ || !peft_->tuner().is_prompt_learning()) return;
-  prompted_ = std::make_shared<PromptedLanguageModelImpl>(peft_->shared_tuner(), task_ids());
+  prompted_ = std::make_shared<PromptedLanguageModelImpl>(peft_->shared_tuner(), task_ids);
+}
+
+int64_t AdaptedModel::num_tasks() const {
+  if (!peft_ || peft_->tuner().active_adapters().empty()) return 0;
+  return cli::num_tasks(peft_->tuner().config(peft_->tuner().active_adapters().front()));
+}
+
+std::optional<int64_t> AdaptedModel::task_of(const std::optional<int64_t>& own,
+                                             const std::string& where) const {
+  return task_of_row(own, task_id_, num_tasks(), where);
 }
 
 void AdaptedModel::go_on_with_adapter() {

@@ -35,9 +35,10 @@ struct ModelOptions {
     field(
         "device", self.device,
         "What computes: auto (a GPU where libtorch serves one, else the CPU), cpu, cuda, cuda:1.");
-    field("task_id", self.task_id,
-          "Task of the texts, for an adapter that tells tasks apart; rows of training data name "
-          "theirs as task_id.");
+    field(
+        "task_id", self.task_id,
+        "Task of the texts, for an adapter that tells tasks apart; a row of data that names one as "
+        "task_id has its own.");
   }
 
   /// Throws: UsageError (no such word), ConfigError (a device that is not there).
@@ -59,7 +60,9 @@ class AdaptedModel {
   /// For inference: the adapter of `options`, if any, is frozen.
   static AdaptedModel open(const ModelOptions& options);
   /// For inference with several adapters, the first one active, in the place of that of `options`.
-  static AdaptedModel open(const ModelOptions& options, const std::vector<NamedAdapter>& adapters);
+  /// `checkpoint`: that of the options where it is open already.
+  static AdaptedModel open(const ModelOptions& options, const std::vector<NamedAdapter>& adapters,
+                           std::shared_ptr<formats::Checkpoint> checkpoint = nullptr);
   /// The base alone: put_adapter or go_on_with_adapter follows.
   static AdaptedModel open_base(const ModelOptions& options);
 
@@ -81,6 +84,12 @@ class AdaptedModel {
   /// Null where the checkpoint has no tokenizer.
   const ChatTokenizer* text_or_null() const { return base_.text.get(); }
 
+  /// The number of tasks that the active adapter tells apart; 0: there is none that does.
+  int64_t num_tasks() const;
+  /// The task of a row that names `own` or none: see task_of_row.
+  std::optional<int64_t> task_of(const std::optional<int64_t>& own, const std::string& where) const;
+  /// The tasks of the rows that language_model() reads next, [B]; [1] for rows of one task.
+  void read_as_tasks(const at::Tensor& task_ids);
   /// The task of every row, [1]; undefined: none was given.
   at::Tensor task_ids() const;
 
@@ -90,7 +99,8 @@ class AdaptedModel {
   PeftModelForCausalLM* peft_or_null() { return peft_ ? &*peft_ : nullptr; }
 
  private:
-  explicit AdaptedModel(const ModelOptions& options);
+  explicit AdaptedModel(const ModelOptions& options,
+                        std::shared_ptr<formats::Checkpoint> checkpoint = nullptr);
 
   void finish();
 
@@ -100,7 +110,6 @@ class AdaptedModel {
   int64_t task_id_ = -1;           // below 0: none was given
   std::optional<PeftModelForCausalLM> peft_;
   LanguageModel prompted_;  // with the prompt before its tokens; null: no adapter is one
-  void see_prompt();
 };
 
 /// The local folder of an adapter, brought from the Hub where it has to be.

@@ -24,6 +24,7 @@ train::Example pair_of(const train::TaskRow& row, const ChatTokenizer& tokenizer
     throw ConfigError(row.where + ": expected two texts that belong together, got one.");
   }
   train::Example example{.input_ids = tokens_of(row.text, tokenizer, max_length),
+                         .task_id = row.task_id,
                          .second_ids = tokens_of(*row.text_pair, tokenizer, max_length)};
   if (row.label.is_null()) return example;
   if (!row.label.is_number()) {
@@ -40,9 +41,8 @@ std::vector<train::Example> pairs_of(const std::filesystem::path& file,
                                      const HeadedTraining& training,
                                      const ChatTokenizer& tokenizer) {
   std::vector<train::Example> pairs;
-  for (const train::TaskRow& row : train::read_task_rows(
-           file, train::RowTask::kSequenceClassification, training.columns, false)) {
-    pairs.push_back(pair_of(row, tokenizer, training.max_length));
+  for (const train::TaskRow& row : rows_for_training(training, file, false)) {
+    pairs.push_back(pair_of(row, tokenizer, training.lengths.max_length.value_or(kTrainLength)));
     if (pairs.back().row_target.size() == pairs.front().row_target.size()) continue;
     throw ConfigError(row.where + ": label: expected one in every row or in none.");
   }

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "peft/base/error.h"
+#include "peft/prompt_learning.h"
 #include "peft/train/collate.h"
 
 namespace peft::cli {
@@ -60,10 +61,16 @@ HeadedModel& HeadedBase::model() {
   throw ConfigError("the model has no adapter: expected --adapter DIR.");
 }
 
-TaskEncoding HeadedBase::encode(const train::TaskRow& row, int64_t max_length) const {
-  return encode_task_row(
-      row, kind_.rows, labels_, text_->tokenizer(),
-      {.max_length = max_length, .with_type_ids = has_token_types(base_->config())});
+std::vector<TaskEncoding> HeadedBase::encode(const train::TaskRow& row, const RowLengths& lengths,
+                                             int64_t otherwise) {
+  auto room = most_tokens(base_->config());
+  if (room && model_) *room -= active_virtual_tokens(peft().tuner());
+  TaskEncodeOptions options = lengths.options(kind_.rows, otherwise, room);
+  if (kind_.rows == train::RowTask::kQuestionAnswering) {
+    return encode_question_windows(row, text_->tokenizer(), options);
+  }
+  options.with_type_ids = has_token_types(base_->config());
+  return {encode_task_row(row, kind_.rows, labels_, text_->tokenizer(), options)};
 }
 
 at::Tensor HeadedBase::scores(const std::vector<TaskEncoding>& rows) {
@@ -75,10 +82,11 @@ at::Tensor HeadedBase::scores(const std::vector<TaskEncoding>& rows) {
   std::vector<size_t> all(examples.size());
   std::iota(all.begin(), all.end(), size_t{0});
   const train::Batch batch = train::collate(examples, all, text_->pad_id());
-  const at::Tensor scores = scores_of(model(), {.input_ids = batch.input_ids,
-                                                .attention_mask = batch.attention_mask,
-                                                .token_type_ids = batch.token_type_ids})
-                                .to(at::kCPU, at::kFloat);
+  const EncoderInput input{.input_ids = batch.input_ids,
+                           .attention_mask = batch.attention_mask,
+                           .token_type_ids = batch.token_type_ids};
+  const at::Tensor scores =
+      scores_of(model(), input, {.task_ids = batch.task_ids}).to(at::kCPU, at::kFloat);
   if (scores.dim() == 2) return scores;
   const int64_t tokens = batch.input_ids.size(1);
   return scores.narrow(1, scores.size(1) - tokens, tokens);

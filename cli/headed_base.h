@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cli/adapted_model.h"
+#include "cli/row_lengths.h"
 #include "cli/task_options.h"
 #include "peft/headed_task.h"
 #include "peft/label_set.h"
@@ -29,7 +30,10 @@ class HeadedBase {
   const LabelSet& labels() const { return labels_; }
   const ChatTokenizer& text() const { return *text_; }
 
-  TaskEncoding encode(const train::TaskRow& row, int64_t max_length) const;
+  /// A row as tokens: of a question one part for each window of its context, else one alone.
+  /// `otherwise`: see RowLengths.  Throws: what encode_task_row throws.
+  std::vector<TaskEncoding> encode(const train::TaskRow& row, const RowLengths& lengths,
+                                   int64_t otherwise);
 
   /// Scores of rows that run as one batch, without those of a prompt's tokens, on the CPU.
   ///   -> [B, L] or [B, T, L] float32

@@ -18,6 +18,17 @@ namespace peft::cli {
 
 namespace {
 
+/// The loss of an evaluation and what its task measured, without the time that it took.
+std::string figures_of(const Json& entry) {
+  std::string text;
+  for (const auto& [name, value] : entry.items()) {
+    const bool timing = name == "eval_runtime" || name.ends_with("_per_second");
+    if (!name.starts_with("eval_") || timing || !value.is_number()) continue;
+    text += fmt::format(" {} {:.4f}", name, value.get<double>());
+  }
+  return text;
+}
+
 /// Shows a run: bar, log lines, and the losses for the curve.
 class Display {
  public:
@@ -70,8 +81,7 @@ class Display {
       console_.out.flush();
     }
     if (entry.contains("eval_loss")) {
-      line(fmt::format("step {}: eval_loss {:.4f}", entry["step"].get<int64_t>(),
-                       entry["eval_loss"].get<double>()));
+      line(fmt::format("step {}:{}", entry["step"].get<int64_t>(), figures_of(entry)));
     }
   }
 

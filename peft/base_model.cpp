@@ -3,11 +3,10 @@
 #include "peft/adapter/site.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/warnings.h"
-#include "peft/chat_tokenizer.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/torch_checkpoint_file.h"
-#include "peft/hub/resolve.h"
 #include "peft/models/common/language_model.h"
+#include "peft/prompt_tokenizer.h"
 #include "peft/tensor/module_kind.h"
 
 namespace peft {
@@ -53,10 +52,7 @@ PromptFacts prompt_facts(PretrainedModelImpl& model) {
           .vocab = shape.vocab,
           .embed = [&model](const at::Tensor& ids) { return embed_there(model, ids); },
           .recomputes = [&model] { return model.is_gradient_checkpointing(); },
-          .tokenize =
-              [](const std::string& tokenizer, const std::string& text) {
-                return ChatTokenizer::open(hub::model_folder(tokenizer))->encode(text);
-              },
+          .tokenize = tokens_of_init_text,
           .read_tensors = read_prompt_tensors};
 }
 

@@ -17,9 +17,11 @@ EmbeddingTask::EmbeddingTask(PeftModelForFeatureExtraction model, const Pooling&
   pooling_.normalize = true;  // cosines are what is learnt
 }
 
-at::Tensor EmbeddingTask::vectors(const at::Tensor& ids, const at::Tensor& mask) {
+at::Tensor EmbeddingTask::vectors(const at::Tensor& ids, const at::Tensor& mask,
+                                  const at::Tensor& task_ids) {
   const at::Tensor states =
-      model_.forward({.input_ids = ids, .attention_mask = mask}).last_hidden_state;
+      model_.forward({.input_ids = ids, .attention_mask = mask}, {.task_ids = task_ids})
+          .last_hidden_state;
   // The states of a prompt come before those of the text.
   const int64_t tokens = ids.size(1);
   return pool(states.narrow(1, states.size(1) - tokens, tokens), mask, pooling_);
@@ -29,8 +31,8 @@ at::Tensor EmbeddingTask::loss_sum(const train::Batch& batch) {
   if (!batch.second_ids.defined()) {
     throw ConfigError("feature extraction: expected pairs of texts, got rows of one text.");
   }
-  const at::Tensor first = vectors(batch.input_ids, batch.attention_mask);
-  const at::Tensor second = vectors(batch.second_ids, batch.second_mask);
+  const at::Tensor first = vectors(batch.input_ids, batch.attention_mask, batch.task_ids);
+  const at::Tensor second = vectors(batch.second_ids, batch.second_mask, batch.task_ids);
   if (batch.row_targets.defined()) {
     const at::Tensor cosines = (first * second).sum(1, true);
     const at::Tensor wanted = batch.row_targets.to(cosines.device(), at::kFloat);

@@ -29,7 +29,7 @@ class EmbeddingTask final : public AdapterTask {
   train::Metrics metrics() override;
 
  private:
-  at::Tensor vectors(const at::Tensor& ids, const at::Tensor& mask);
+  at::Tensor vectors(const at::Tensor& ids, const at::Tensor& mask, const at::Tensor& task_ids);
 
   PeftModelForFeatureExtraction model_;
   Pooling pooling_;

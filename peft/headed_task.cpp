@@ -13,14 +13,20 @@ std::string problem_in(const Json& config, int64_t labels) {
   return labels == 1 ? "regression" : "";
 }
 
+// Those of the tokens alone: a prompt of embeddings has scores of its own before them.
+at::Tensor own_scores(const at::Tensor& logits, const train::Batch& batch) {
+  const int64_t tokens = batch.input_ids.size(1);
+  return logits.narrow(1, logits.size(1) - tokens, tokens);
+}
+
 }  // namespace
 
 PeftModel& peft_model_of(HeadedModel& model) {
   return std::visit([](auto& one) -> PeftModel& { return one; }, model);
 }
 
-at::Tensor scores_of(HeadedModel& model, const EncoderInput& input) {
-  return std::visit([&](auto& one) { return one.forward(input); }, model);
+at::Tensor scores_of(HeadedModel& model, const EncoderInput& input, const TaskCall& call) {
+  return std::visit([&](auto& one) { return one.forward(input, call); }, model);
 }
 
 at::Tensor best_spans(const at::Tensor& logits, const at::Tensor& mask) {
@@ -55,7 +61,7 @@ at::Tensor HeadedTask::loss_sum(const train::Batch& batch) {
 
 at::Tensor HeadedTask::loss_of(PeftModelForSequenceClassification& model, const EncoderInput& input,
                                const train::Batch& batch) {
-  const at::Tensor logits = model.forward(input);
+  const at::Tensor logits = model.forward(input, {.task_ids = batch.task_ids});
   const Json config = model.config();
   const std::string problem = problem_in(config, logits.size(1));
   const at::Tensor& wanted = batch.row_targets;
@@ -75,19 +81,20 @@ at::Tensor HeadedTask::loss_of(PeftModelForSequenceClassification& model, const 
 
 at::Tensor HeadedTask::loss_of(PeftModelForTokenClassification& model, const EncoderInput& input,
                                const train::Batch& batch) {
-  const at::Tensor logits = model.forward(input);
-  // A prompt of embeddings has scores of its own before those of the tokens.
-  const int64_t tokens = batch.labels.size(1);
-  const at::Tensor own = logits.narrow(1, logits.size(1) - tokens, tokens);
+  const at::Tensor own = own_scores(model.forward(input, {.task_ids = batch.task_ids}), batch);
   if (!is_training()) meter<EntityMeter>(label_names_).add(own.argmax(2), batch.labels);
   return token_classification_loss(own, batch.labels);
 }
 
 at::Tensor HeadedTask::loss_of(PeftModelForQuestionAnswering& model, const EncoderInput& input,
                                const train::Batch& batch) {
-  const at::Tensor logits = model.forward(input);
+  const at::Tensor logits = own_scores(model.forward(input, {.task_ids = batch.task_ids}), batch);
   const at::Tensor borders = batch.row_targets.to(at::kLong);
-  if (!is_training()) meter<SpanMeter>().add(best_spans(logits), borders);
+  if (!is_training() && batch.windows.empty()) {
+    meter<SpanMeter>().add(best_spans(logits), borders);
+  } else if (!is_training()) {
+    meter<AnswerMeter>().add(logits, borders, batch.windows);
+  }
   return question_answering_loss(logits, borders.select(1, 0), borders.select(1, 1));
 }
 

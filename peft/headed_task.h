@@ -21,7 +21,7 @@ using HeadedModel = std::variant<PeftModelForSequenceClassification,
 PeftModel& peft_model_of(HeadedModel& model);
 
 /// Scores as the model gives them: see the forward of its kind.
-at::Tensor scores_of(HeadedModel& model, const EncoderInput& input);
+at::Tensor scores_of(HeadedModel& model, const EncoderInput& input, const TaskCall& call = {});
 
 /// The best start and end of each row, the end not before the start.
 ///   logits [B, T, 2] -> [B, 2] int64

@@ -62,7 +62,9 @@ int64_t LabelSet::number_of(const std::string& name, const std::string& where) c
   const auto found = std::find(names.begin(), names.end(), name);
   if (found != names.end()) return found - names.begin();
   throw ConfigError(
-      fmt::format("{}: label: expected one of {}, got {}.", where, join_names(names), quote(name)));
+      fmt::format("{}: label: expected one of {}, got {}. Only labels of the training set can be "
+                  "learnt: add a row of it there, or remove this one.",
+                  where, join_names(names), quote(name)));
 }
 
 void LabelSet::save(const std::filesystem::path& folder) const {

@@ -17,9 +17,10 @@ Seq2SeqTask::Seq2SeqTask(PeftModelForSeq2SeqLM model, const std::string& adapter
 at::Tensor Seq2SeqTask::loss_sum(const train::Batch& batch) {
   Seq2SeqInput input{
       .encoder = {.input_ids = batch.input_ids, .attention_mask = batch.attention_mask}};
-  if (is_training()) return model_.loss_sum(input, batch.labels);
+  const TaskCall call{.task_ids = batch.task_ids};
+  if (is_training()) return model_.loss_sum(input, batch.labels, call);
   input.decoder_input_ids = model_.get_base_model()->shift_right(batch.labels);
-  const at::Tensor logits = model_.forward(input);
+  const at::Tensor logits = model_.forward(input, call);
   // A prompt may stand before the target.
   const int64_t tokens = batch.labels.size(1);
   const at::Tensor own = logits.narrow(1, logits.size(1) - tokens, tokens);

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 
@@ -130,16 +132,31 @@ void find_answer(const TaskRow& row, TaskEncoding& result) {
   result.example.row_target = {static_cast<double>(*first), static_cast<double>(*last)};
 }
 
-TaskEncoding encode_question(const TaskRow& row, const tokenizers::Tokenizer& tokenizer,
-                             const EncodeOptions& options) {
-  const Encoding encoding = tokenizer.encode_pair(row.text, *row.text_pair, options);
-  TaskEncoding result{.example = {.input_ids = encoding.ids}};
+TaskEncoding question_encoding(const TaskRow& row, const Encoding& encoding, size_t first_token) {
+  TaskEncoding result{.example = {.input_ids = encoding.ids, .task_id = row.task_id}};
+  const auto [begin, end] = encoding.text_ranges[1];
   result.spans.assign(encoding.ids.size(), std::nullopt);
-  for (size_t i = encoding.text_ranges[1].first; i < encoding.text_ranges[1].second; ++i) {
-    result.spans[i] = encoding.offsets[i];
-  }
+  for (size_t i = begin; i < end; ++i) result.spans[i] = encoding.offsets[i];
+  result.example.window = train::TextWindow{.begin = static_cast<int64_t>(begin),
+                                            .end = static_cast<int64_t>(end),
+                                            .first_token = static_cast<int64_t>(first_token)};
   find_answer(row, result);
   return result;
+}
+
+TaskEncoding encode_question(const TaskRow& row, const tokenizers::Tokenizer& tokenizer,
+                             const EncodeOptions& options) {
+  return question_encoding(row, tokenizer.encode_pair(row.text, *row.text_pair, options), 0);
+}
+
+std::vector<tokenizers::EncodedWindow> windows_of(const TaskRow& row,
+                                                  const tokenizers::Tokenizer& tokenizer,
+                                                  size_t max_length, size_t stride) {
+  try {
+    return tokenizer.encode_pair_windows(row.text, *row.text_pair, max_length, stride);
+  } catch (const ConfigError& error) {
+    throw ConfigError(row.where + ": " + error.what());
+  }
 }
 
 TaskEncoding encode_texts(const TaskRow& row, RowTask task, const LabelSet& labels,
@@ -163,18 +180,29 @@ TaskEncoding encode_texts(const TaskRow& row, RowTask task, const LabelSet& labe
 
 }  // namespace
 
+std::vector<TaskEncoding> encode_question_windows(const TaskRow& row,
+                                                  const tokenizers::Tokenizer& tokenizer,
+                                                  const TaskEncodeOptions& options) {
+  if (options.max_length <= 0) return {encode_question(row, tokenizer, {})};
+  std::vector<TaskEncoding> encodings;
+  for (const auto& window :
+       windows_of(row, tokenizer, static_cast<size_t>(options.max_length),
+                  static_cast<size_t>(std::max<int64_t>(options.doc_stride, 0)))) {
+    encodings.push_back(question_encoding(row, window.encoding, window.first_token));
+  }
+  return encodings;
+}
+
 TaskEncoding encode_task_row(const TaskRow& row, RowTask task, const LabelSet& labels,
                              const tokenizers::Tokenizer& tokenizer,
                              const TaskEncodeOptions& options) {
   const EncodeOptions settings = encode_options(options.max_length, task);
-  switch (task) {
-    case RowTask::kTokenClassification:
-      return encode_words(row, labels, tokenizer, settings);
-    case RowTask::kQuestionAnswering:
-      return encode_question(row, tokenizer, settings);
-    default:
-      return encode_texts(row, task, labels, tokenizer, options);
-  }
+  if (task == RowTask::kQuestionAnswering) return encode_question(row, tokenizer, settings);
+  TaskEncoding encoding = task == RowTask::kTokenClassification
+                              ? encode_words(row, labels, tokenizer, settings)
+                              : encode_texts(row, task, labels, tokenizer, options);
+  encoding.example.task_id = row.task_id;
+  return encoding;
 }
 
 }  // namespace peft

@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <map>
+#include <limits>
 #include <set>
 #include <tuple>
+
+#include "peft/answer_spans.h"
 
 namespace peft {
 namespace {
@@ -49,6 +51,8 @@ std::set<Entity> entities_of(const std::vector<std::string>& labels) {
   close(labels.size());
   return found;
 }
+
+constexpr std::pair<int64_t, int64_t> kNoSpan{-1, -1};  // overlaps no other
 
 bool are_entities(const std::vector<std::string>& names) {
   return std::any_of(names.begin(), names.end(),
@@ -149,6 +153,48 @@ void SpanMeter::add(const at::Tensor& predicted, const at::Tensor& expected) {
 train::Metrics SpanMeter::metrics() const {
   return {{"exact_match", share(static_cast<double>(exact_), static_cast<double>(rows_))},
           {"f1", share(overlap_, static_cast<double>(rows_))}};
+}
+
+void AnswerMeter::add(const at::Tensor& logits, const at::Tensor& borders,
+                      const std::vector<train::TextWindow>& windows) {
+  constexpr double kWorst = -std::numeric_limits<double>::infinity();
+  const at::Tensor scores = logits.to(at::kCPU, at::kFloat);
+  const auto expected = numbers(borders);
+  for (size_t i = 0; i < windows.size(); ++i) {
+    const train::TextWindow& place = windows[i];
+    const std::vector<ScoredWindow> window{{scores[static_cast<int64_t>(i)], place}};
+    const auto whole = [&](int64_t first, int64_t last) -> Span {
+      const int64_t before = place.first_token - place.begin;
+      return {before + first, before + last};
+    };
+    const auto [found, fresh] =
+        questions_.try_emplace(place.row, Question{kNoSpan, kNoSpan, kWorst, -kWorst});
+    Question& question = found->second;
+    question.no_answer = std::min(question.no_answer, no_answer_score(window));
+    if (expected[2 * i + 1] > 0) {
+      question.expected = whole(expected[2 * i], expected[2 * i + 1]);
+    }
+    const auto best = best_answers(window);
+    if (best.empty() || best.front().score <= question.score) continue;
+    question.score = best.front().score;
+    question.predicted = whole(best.front().first, best.front().last);
+  }
+}
+
+train::Metrics AnswerMeter::metrics() const {
+  const bool may_lack = std::any_of(questions_.begin(), questions_.end(), [](const auto& question) {
+    return question.second.expected == kNoSpan;
+  });
+  std::vector<int64_t> predicted, expected;
+  for (const auto& [row, question] : questions_) {
+    const bool none = may_lack && question.no_answer > question.score;
+    const Span span = none ? kNoSpan : question.predicted;
+    predicted.insert(predicted.end(), {span.first, span.second});
+    expected.insert(expected.end(), {question.expected.first, question.expected.second});
+  }
+  SpanMeter spans;
+  spans.add(at::tensor(predicted, at::kLong), at::tensor(expected, at::kLong));
+  return spans.metrics();
 }
 
 }  // namespace peft

@@ -2,9 +2,12 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "peft/train/example.h"
 #include "peft/train/task.h"
 
 namespace peft {
@@ -73,6 +76,27 @@ class SpanMeter final : public TaskMeter {
  private:
   int64_t rows_ = 0, exact_ = 0;
   double overlap_ = 0;
+};
+
+/// Answers in contexts of several windows: the figures of SpanMeter for whole contexts, whose
+/// answer is the best one of all windows. Where some context has no answer, one that scores higher
+/// in the first tokens than in its best answer counts as without. Legend: B windows, T tokens.
+class AnswerMeter final : public TaskMeter {
+ public:
+  /// logits [B, T, 2], borders [B, 2] int64, {0, 0} where the window lacks the answer
+  void add(const at::Tensor& logits, const at::Tensor& borders,
+           const std::vector<train::TextWindow>& windows);
+  train::Metrics metrics() const override;
+
+ private:
+  using Span = std::pair<int64_t, int64_t>;  // tokens of the whole context
+
+  struct Question {
+    Span expected, predicted;
+    double score = 0, no_answer = 0;
+  };
+
+  std::map<int64_t, Question> questions_;  // by row
 };
 
 }  // namespace peft

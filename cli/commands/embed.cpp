@@ -6,6 +6,7 @@
 
 #include "cli/adapted_model.h"
 #include "cli/commands.h"
+#include "cli/row_tasks.h"
 #include "peft/base/error.h"
 #include "peft/peft_model_for_feature_extraction.h"
 #include "peft/sentence_embedding.h"
@@ -72,15 +73,14 @@ void check(const EmbedOptions& options) {
   options.model.wanted_dtype();
 }
 
-std::vector<std::string> texts_of(const EmbedOptions& options) {
-  if (!options.text.empty()) return options.text;
-  std::vector<std::string> texts;
-  for (const auto& row :
-       train::read_task_rows(options.input, train::RowTask::kSequenceClassification,
-                             {.text = options.text_column, .text_pair = ""}, false)) {
-    texts.push_back(row.text);
+std::vector<train::TaskRow> texts_of(const EmbedOptions& options) {
+  if (options.text.empty()) {
+    return train::read_task_rows(options.input, train::RowTask::kSequenceClassification,
+                                 {.text = options.text_column, .text_pair = ""}, false);
   }
-  return texts;
+  std::vector<train::TaskRow> rows;
+  for (const std::string& text : options.text) rows.push_back({.text = text, .where = "--text"});
+  return rows;
 }
 
 std::string json_line(const at::Tensor& vector) {
@@ -95,21 +95,22 @@ std::string json_line(const at::Tensor& vector) {
 /// The body of a checkpoint with its tokenizer and, where one is asked for, an adapter.
 class Embedder {
  public:
-  explicit Embedder(const EmbedOptions& options) {
+  /// `adapter`: its folder; empty: none.
+  Embedder(const EmbedOptions& options, const std::filesystem::path& adapter) {
     const auto checkpoint = open_base_checkpoint(options.model);
     pooling_ = wanted_pooling(options, checkpoint->path());
     text_ = ChatTokenizer::from_checkpoint(*checkpoint);
     body_ = load_model_as<EncoderModelImpl>(
         checkpoint, ModelTask::kBody,
         {.dtype = options.model.wanted_dtype(), .device = options.model.wanted_device()});
-    if (!options.model.adapter.empty()) {
-      adapted_.emplace(body_, local_adapter(options.model.adapter), FromPretrainedOptions{});
-    }
+    if (!adapter.empty()) adapted_.emplace(body_, adapter, FromPretrainedOptions{});
     body_->eval();
   }
 
   // -> [B, D]
-  at::Tensor embed(const std::vector<std::string>& texts) {
+  at::Tensor embed(const std::vector<train::TaskRow>& rows) {
+    std::vector<std::string> texts;
+    for (const train::TaskRow& row : rows) texts.push_back(row.text);
     tokenizers::BatchOptions batch;
     if (pooling_.max_seq_length) batch.max_length = static_cast<size_t>(*pooling_.max_seq_length);
     std::vector<at::Tensor> ids, masks;
@@ -119,7 +120,8 @@ class Embedder {
     }
     const EncoderInput input{.input_ids = at::stack(ids), .attention_mask = at::stack(masks)};
     const at::Tensor states =
-        (adapted_ ? adapted_->forward(input) : body_->forward(input)).last_hidden_state;
+        (adapted_ ? adapted_->forward(input, {.task_ids = tasks_of(rows)}) : body_->forward(input))
+            .last_hidden_state;
     // The states of a prompt come before those of the text.
     const int64_t tokens = input.input_ids.size(1);
     return pool(states.narrow(1, states.size(1) - tokens, tokens), input.attention_mask, pooling_)
@@ -136,8 +138,12 @@ class Embedder {
 
 int embed(const EmbedOptions& options, Console& console) {
   check(options);
-  const auto texts = texts_of(options);
-  Embedder embedder(options);
+  auto texts = texts_of(options);
+  std::filesystem::path adapter;
+  if (!options.model.adapter.empty()) adapter = local_adapter(options.model.adapter);
+  settle_tasks(texts, options.model.task_id,
+               adapter.empty() ? 0 : num_tasks(read_adapter_config(adapter)));
+  Embedder embedder(options, adapter);
   const c10::InferenceMode inference;
   const auto size = static_cast<size_t>(options.batch_size);
   for (size_t begin = 0; begin < texts.size(); begin += size) {

@@ -1,8 +1,13 @@
+#include <ATen/ATen.h>
 #include <fmt/core.h>
+
+#include <algorithm>
+#include <functional>
 
 #include "cli/chat_file.h"
 #include "cli/commands.h"
 #include "cli/named_adapters.h"
+#include "cli/seq2seq_base.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
 
@@ -37,7 +42,8 @@ struct Options {
     NamedAdaptersOptions::fields(self.model, field);
     field("adapter_name", self.adapter_name,
           "The adapter that answers, or __base__; none: the first one.");
-    field("prompt", self.prompt, "Text to go on from, used as it is.");
+    field("prompt", self.prompt,
+          "Text to go on from, used as it is; the source of an encoder-decoder.");
     field("chat", self.chat, "One turn of the user, put into the chat template.");
     field("messages", self.messages, "A JSON file that holds a list of messages.");
     field("max_new_tokens", self.max_new_tokens, "Tokens to generate at most.");
@@ -100,13 +106,34 @@ GenerateOptions flag_options(const Options& options) {
           .seed = static_cast<uint64_t>(options.seed)};
 }
 
-GenerateOptions generate_options(const Options& options, const ChatTokenizer& text) {
-  GenerateOptions result = flag_options(options);
-  result.stop_token_ids = text.stop_token_ids();
-  result.stop_strings = options.stop_strings;
-  result.pad_token_id = text.pad_id();
-  result.decode = [&text](const std::vector<int64_t>& ids) { return text.tokenizer().decode(ids); };
-  return result;
+/// `settings` say what the flags leave to the model.
+GenerateOptions with_text(const Options& options, const ChatTokenizer& text,
+                          GenerateOptions settings) {
+  auto& stops = settings.stop_token_ids;
+  for (const int64_t token : text.stop_token_ids()) {
+    if (std::find(stops.begin(), stops.end(), token) == stops.end()) stops.push_back(token);
+  }
+  settings.stop_strings = options.stop_strings;
+  settings.decode = [&text](const std::vector<int64_t>& ids) {
+    return text.tokenizer().decode(ids);
+  };
+  return settings;
+}
+
+GenerateOptions causal_options(const Options& options, const ChatTokenizer& text) {
+  GenerateOptions settings = flag_options(options);
+  settings.pad_token_id = text.pad_id();
+  return with_text(options, text, std::move(settings));
+}
+
+// Stop tokens, padding and forced tokens are the checkpoint's.
+GenerateOptions seq2seq_options(const Options& options, const Seq2SeqBase& base) {
+  GenerateOptions settings = flag_options(options);
+  settings.stop_token_ids = base.generation.stop_token_ids;
+  settings.pad_token_id = base.generation.pad_token_id;
+  settings.forced_bos_token_id = base.generation.forced_bos_token_id;
+  settings.forced_eos_token_ids = base.generation.forced_eos_token_ids;
+  return with_text(options, *base.text, std::move(settings));
 }
 
 const char* reason_text(FinishReason reason) {
@@ -132,14 +159,20 @@ void check_adapter_name(const Options& options, const std::vector<NamedAdapter>&
                                *options.adapter_name));
 }
 
+std::vector<std::string> row_adapters(const Options& options) {
+  if (!options.adapter_name) return {};
+  return {*options.adapter_name};
+}
+
 std::vector<Continuation> go_on(const Options& options, AdaptedModel& model,
                                 const std::vector<int64_t>& prompt,
                                 const GenerateOptions& settings) {
   PeftModelForCausalLM* const peft = model.peft_or_null();
   if (peft == nullptr) return generate(model.language_model(), {prompt}, settings);
-  CausalLMCall call{.task_ids = model.task_ids()};
-  if (options.adapter_name) call.adapter_names.push_back(*options.adapter_name);
-  return peft->generate({prompt}, settings, call);
+  model.task_of(std::nullopt, "--task_id");  // a wrong one is told in the words of the flag
+  return peft->generate(
+      {prompt}, settings,
+      CausalLMCall{.adapter_names = row_adapters(options), .task_ids = model.task_ids()});
 }
 
 void write_answers(const Options& options, const std::vector<Continuation>& answers,
@@ -167,6 +200,59 @@ void check_stream(const Options& options) {
   throw UsageError("--stream: expected one row that is written, got beams or several sequences.");
 }
 
+using Generation = std::function<std::vector<Continuation>(const std::vector<int64_t>& prompt,
+                                                           const GenerateOptions& settings)>;
+
+/// Runs a generation and writes what it gives, at once or word by word.
+int answer_prompt(const Options& options, const ChatTokenizer& text, GenerateOptions settings,
+                  const Generation& generation, Console& console) {
+  const std::vector<int64_t> prompt = prompt_ids(options, text);
+  tokenizers::StreamDecoder decoder(text.shared_tokenizer());
+  const bool stream = options.stream && !options.json;
+  if (stream) {
+    settings.on_token = [&](int64_t, int64_t token) {
+      console.out << decoder.push(token) << std::flush;
+      return true;
+    };
+  }
+  const auto answers = generation(prompt, settings);
+  if (stream) {
+    console.result(decoder.finish());
+  } else {
+    write_answers(options, answers, text, prompt.size(), console);
+  }
+  return kOk;
+}
+
+int answer_by_language_model(const Options& options, const std::vector<NamedAdapter>& adapters,
+                             const std::shared_ptr<formats::Checkpoint>& checkpoint,
+                             Console& console) {
+  AdaptedModel model = AdaptedModel::open(options.model.model, adapters, checkpoint);
+  const auto generation = [&](const auto& prompt, const auto& settings) {
+    return go_on(options, model, prompt, settings);
+  };
+  return answer_prompt(options, model.text(), causal_options(options, model.text()), generation,
+                       console);
+}
+
+int answer_by_encoder_decoder(const Options& options, std::vector<NamedAdapter> adapters,
+                              const std::shared_ptr<formats::Checkpoint>& checkpoint,
+                              Console& console) {
+  // A wrong path is told before the model is read.
+  for (NamedAdapter& adapter : adapters) adapter.folder = local_adapter(adapter.folder);
+  const Seq2SeqBase base = open_seq2seq(options.model.model, checkpoint);
+  auto adapted = put_adapters(base, options.model.model, adapters);
+  TaskCall call{.adapter_names = row_adapters(options)};
+  if (options.model.model.task_id >= 0) {
+    call.task_ids = at::tensor({options.model.model.task_id}, at::kLong);
+  }
+  const auto generation = [&](const auto& prompt, const auto& settings) {
+    return adapted ? adapted->generate({prompt}, settings, call)
+                   : generate(*base.model, {prompt}, settings);
+  };
+  return answer_prompt(options, *base.text, seq2seq_options(options, base), generation, console);
+}
+
 int generate_text(const Options& options, Console& console) {
   if (options.temperature < 0) throw UsageError("--temperature: expected at least 0.");
   const int sources = int{options.prompt.has_value()} + int{options.chat.has_value()} +
@@ -177,24 +263,10 @@ int generate_text(const Options& options, Console& console) {
   const auto adapters = options.model.adapters();
   check_adapter_name(options, adapters);
   checked_flags([&] { flag_options(options).validate(); });
-  AdaptedModel model = AdaptedModel::open(options.model.model, adapters);
-  const ChatTokenizer& text = model.text();
-  const std::vector<int64_t> prompt = prompt_ids(options, text);
-  GenerateOptions settings = generate_options(options, text);
-  tokenizers::StreamDecoder decoder(text.shared_tokenizer());
-  if (options.stream && !options.json) {
-    settings.on_token = [&](int64_t, int64_t token) {
-      console.out << decoder.push(token) << std::flush;
-      return true;
-    };
-  }
-  const auto answers = go_on(options, model, prompt, settings);
-  if (options.stream && !options.json) {
-    console.result(decoder.finish());
-  } else {
-    write_answers(options, answers, text, prompt.size(), console);
-  }
-  return kOk;
+  const auto checkpoint = open_base_checkpoint(options.model.model);
+  return is_encoder_decoder(checkpoint->config())
+             ? answer_by_encoder_decoder(options, adapters, checkpoint, console)
+             : answer_by_language_model(options, adapters, checkpoint, console);
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 
+#include "cli/answers.h"
 #include "cli/commands.h"
 #include "cli/headed_base.h"
-#include "cli/seq2seq_training.h"
+#include "cli/row_tasks.h"
+#include "cli/seq2seq_base.h"
 #include "peft/auto_peft_model.h"
 #include "peft/base/error.h"
 #include "peft/base/json_text.h"
@@ -22,8 +25,10 @@ struct PredictOptions {
   std::string text = "", text_pair = "";
   ColumnOptions columns = {};
   int64_t batch_size = 8;
-  int64_t max_length = 512;
+  RowLengths lengths = {};
   int64_t max_answer_length = 30;
+  int64_t n_best_size = 1;
+  bool version_2_with_negative = false;
   int64_t max_new_tokens = 64;
   bool json = false;
 
@@ -38,8 +43,14 @@ struct PredictOptions {
     field("text_pair", self.text_pair, "A second text; the context for QUESTION_ANS.");
     ColumnOptions::fields(self.columns, field);
     field("batch_size", self.batch_size, "Rows in a batch.");
-    field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
+    field("max_length", self.lengths.max_length,
+          "Rows are cut after this many tokens; 0: never. Default: 512; for QUESTION_ANS, which "
+          "reads long contexts in windows of this length, 384.");
+    field("doc_stride", self.lengths.doc_stride, kDocStrideHelp);
     field("max_answer_length", self.max_answer_length, "Most tokens of an answer.");
+    field("n_best_size", self.n_best_size, "Answers to each question that --json writes.");
+    field("version_2_with_negative", self.version_2_with_negative,
+          "Contexts may have no answer: it is empty where that is more likely.");
     field("max_new_tokens", self.max_new_tokens, "Most tokens of a target, SEQ_2_SEQ_LM.");
     field("json", self.json, "Write a JSON line with all scores for each row.");
   }
@@ -103,49 +114,57 @@ Prediction words_of(const at::Tensor& logits, const train::TaskRow& row,
   return result;
 }
 
-// The best start and end within the context, the end at most so many tokens later.
-Prediction answer_of(const at::Tensor& logits, const train::TaskRow& row,
-                     const TaskEncoding& encoding, int64_t most) {
-  const auto tokens = static_cast<int64_t>(encoding.spans.size());
-  at::Tensor outside = at::ones({tokens}, at::kBool);
-  for (int64_t i = 0; i < tokens; ++i) {
-    if (encoding.spans[static_cast<size_t>(i)]) outside[i] = false;
-  }
-  const at::Tensor shares = logits.masked_fill(outside.unsqueeze(1), -1e30).softmax(0);
-  const at::Tensor pairs =
-      (shares.select(1, 0).unsqueeze(1) * shares.select(1, 1).unsqueeze(0)).triu().tril(most - 1);
-  const int64_t best = pairs.argmax().item<int64_t>();
-  const auto first = encoding.spans[static_cast<size_t>(best / tokens)];
-  const auto last = encoding.spans[static_cast<size_t>(best % tokens)];
-  Prediction result;
-  if (!first || !last) {
-    result.facts = {{"answer", ""}, {"score", 0.0}};
-    return result;
-  }
-  result.text = row.text_pair->substr(first->first, last->second - first->first);
-  result.facts = {{"answer", result.text},
-                  {"start", first->first},
-                  {"end", last->second},
-                  {"score", pairs.max().item<double>()}};
+Json facts_of(const FoundAnswer& answer) {
+  Json facts = {{"answer", answer.text}, {"score", answer.score}};
+  if (answer.end == 0) return facts;
+  facts["start"] = answer.start;
+  facts["end"] = answer.end;
+  return facts;
+}
+
+// The best one, and in JSON beside it those that come after it where more were asked for.
+Prediction answer_of(const std::vector<FoundAnswer>& answers) {
+  Prediction result{.text = answers.front().text, .facts = facts_of(answers.front())};
+  if (answers.size() == 1) return result;
+  result.facts["n_best"] = Json::array();
+  for (const FoundAnswer& answer : answers) result.facts["n_best"].push_back(facts_of(answer));
   return result;
 }
 
-Prediction prediction_of(const at::Tensor& scores, const train::TaskRow& row,
-                         const TaskEncoding& encoding, const LabelSet& labels, const TaskKind& kind,
-                         int64_t max_answer_length) {
-  if (kind.rows == train::RowTask::kSequenceClassification) return class_of(scores, labels);
-  // Scores of a prompt come first, and those of padding last.
-  const auto own = static_cast<int64_t>(encoding.example.input_ids.size());
-  const at::Tensor tokens = scores.narrow(0, 0, own);
-  return kind.rows == train::RowTask::kTokenClassification
-             ? words_of(tokens, row, encoding, labels)
-             : answer_of(tokens, row, encoding, max_answer_length);
+std::vector<Prediction> answer_predictions(HeadedBase& base,
+                                           const std::vector<train::TaskRow>& rows,
+                                           const PredictOptions& options) {
+  const AnswerOptions settings{.lengths = options.lengths,
+                               .batch_size = options.batch_size,
+                               .max_answer_length = options.max_answer_length,
+                               .n_best_size = options.n_best_size,
+                               .may_lack = options.version_2_with_negative};
+  std::vector<Prediction> predictions;
+  for (const auto& answers : find_answers(base, rows, settings)) {
+    predictions.push_back(answer_of(answers));
+  }
+  return predictions;
+}
+
+std::vector<Prediction> label_predictions(HeadedBase& base, const TaskKind& kind,
+                                          const std::vector<train::TaskRow>& rows,
+                                          const PredictOptions& options) {
+  std::vector<TaskEncoding> encodings;
+  for (const train::TaskRow& row : rows) {
+    encodings.push_back(base.encode(row, options.lengths, kPredictLength).front());
+  }
+  const at::Tensor scores = base.scores(encodings);
+  std::vector<Prediction> predictions;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const at::Tensor own = scores[static_cast<int64_t>(i)];
+    predictions.push_back(kind.rows == train::RowTask::kTokenClassification
+                              ? words_of(own, rows[i], encodings[i], base.labels())
+                              : class_of(own, base.labels()));
+  }
+  return predictions;
 }
 
 std::vector<train::TaskRow> rows_of(const PredictOptions& options, const TaskKind& kind) {
-  if (options.text.empty() == options.input.empty()) {
-    throw UsageError("expected either --input or --text.");
-  }
   if (!options.input.empty()) {
     auto rows = train::read_task_rows(options.input, kind.rows, options.columns.columns, false);
     for (train::TaskRow& row : rows) row.label = nullptr;  // it is not looked at
@@ -199,33 +218,55 @@ TaskKind kind_of(const PredictOptions& options, const std::filesystem::path& ada
   return headed_kind(**type);
 }
 
+using RowsHandler = std::function<void(const std::vector<train::TaskRow>& rows)>;
+
+void for_each_batch(const std::vector<train::TaskRow>& rows, int64_t batch_size,
+                    const RowsHandler& handle) {
+  const auto size = static_cast<ptrdiff_t>(batch_size);
+  for (auto begin = rows.begin(); begin < rows.end();) {
+    const auto end = begin + std::min(size, rows.end() - begin);
+    handle({begin, end});
+    begin = end;
+  }
+}
+
 /// The targets of an encoder-decoder.
 int write_all_targets(const PredictOptions& options, const std::filesystem::path& adapter,
                       const std::vector<train::TaskRow>& rows, const Console& console) {
   const Seq2SeqBase base = open_seq2seq(options.model);
   auto model = PeftModelForSeq2SeqLM::from_pretrained(base.model, adapter);
   model.eval();
-  const auto size = static_cast<ptrdiff_t>(options.batch_size);
-  for (auto begin = rows.begin(); begin < rows.end();) {
-    const auto end = begin + std::min(size, rows.end() - begin);
-    for (const std::string& target : write_targets(model, *base.text, {begin, end},
-                                                   options.max_length, options.max_new_tokens)) {
+  const int64_t length = options.lengths.max_length.value_or(kPredictLength);
+  for_each_batch(rows, options.batch_size, [&](const std::vector<train::TaskRow>& some) {
+    for (const std::string& target :
+         write_targets(model, base, some, length, options.max_new_tokens)) {
       console.result(options.json
                          ? dump_json({{"target", target}}, {.indent = {}, .ensure_ascii = false})
                          : target);
     }
-    begin = end;
-  }
+  });
   return kOk;
 }
 
-int predict(const PredictOptions& options, Console& console) {
+void check_predict(const PredictOptions& options) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
+  if (options.n_best_size < 1) throw UsageError("--n_best_size: expected at least 1.");
+  if (options.max_answer_length < 1) throw UsageError("--max_answer_length: expected at least 1.");
   if (options.model.adapter.empty()) throw UsageError("--adapter is missing: a folder.");
   if (!options.task_type.empty()) headed_kind(options.task_type);
+  if (options.text.empty() == options.input.empty()) {
+    throw UsageError("expected either --input or --text.");
+  }
+  options.lengths.check();
+  options.model.wanted_dtype();
+}
+
+int predict(const PredictOptions& options, Console& console) {
+  check_predict(options);
   const auto adapter = local_adapter(options.model.adapter);
   const TaskKind kind = kind_of(options, adapter);
-  const auto rows = rows_of(options, kind);
+  auto rows = rows_of(options, kind);
+  settle_tasks(rows, options.model.task_id, num_tasks(read_adapter_config(adapter)));
   if (kind.model == ModelTask::kSeq2SeqLM) {
     return write_all_targets(options, adapter, rows, console);
   }
@@ -233,22 +274,16 @@ int predict(const PredictOptions& options, Console& console) {
   base.load_adapter(adapter, false);
   base.peft().eval();
   const c10::InferenceMode inference;
-  for (size_t begin = 0; begin < rows.size(); begin += static_cast<size_t>(options.batch_size)) {
-    const size_t end = std::min(rows.size(), begin + static_cast<size_t>(options.batch_size));
-    std::vector<TaskEncoding> encodings;
-    for (size_t i = begin; i < end; ++i) {
-      encodings.push_back(base.encode(rows[i], options.max_length));
-    }
-    const at::Tensor scores = base.scores(encodings);
-    for (size_t i = begin; i < end; ++i) {
-      const Prediction prediction =
-          prediction_of(scores[static_cast<int64_t>(i - begin)], rows[i], encodings[i - begin],
-                        base.labels(), kind, options.max_answer_length);
+  for_each_batch(rows, options.batch_size, [&](const std::vector<train::TaskRow>& some) {
+    const auto predictions = kind.rows == train::RowTask::kQuestionAnswering
+                                 ? answer_predictions(base, some, options)
+                                 : label_predictions(base, kind, some, options);
+    for (const Prediction& prediction : predictions) {
       console.result(options.json
                          ? dump_json(prediction.facts, {.indent = {}, .ensure_ascii = false})
                          : prediction.text);
     }
-  }
+  });
   return kOk;
 }
 

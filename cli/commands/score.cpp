@@ -1,3 +1,4 @@
+#include <ATen/ATen.h>
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/examples.h"
 #include "cli/named_adapters.h"
+#include "cli/row_tasks.h"
 #include "cli/scoring.h"
 #include "peft/base/error.h"
 #include "peft/base/text.h"
@@ -84,13 +86,20 @@ RowAdapters adapters_of(const std::vector<train::DataRow>& rows, AdaptedModel& m
   return result;
 }
 
+at::Tensor tasks_of(const std::vector<train::Example>& examples, const std::vector<size_t>& rows) {
+  std::vector<int64_t> tasks;
+  for (const size_t row : rows) tasks.push_back(examples[row].task_id.value());
+  return at::tensor(tasks, at::kLong);
+}
+
 int score(const ScoreOptions& options, Console& console) {
   if (options.batch_size < 1) throw UsageError("--batch_size: expected at least 1.");
   if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
   const auto adapters = options.model.adapters();
   options.model.model.wanted_dtype();  // a wrong flag is told before any file is opened
-  const auto rows = train::read_rows(options.input, {.text_field = options.dataset_text_field});
+  auto rows = train::read_rows(options.input, {.text_field = options.dataset_text_field});
   AdaptedModel model = AdaptedModel::open(options.model.model, adapters);
+  settle_tasks(rows, options.model.model.task_id, model.num_tasks());
   const RowAdapters row_adapters = adapters_of(rows, model, adapters);
   const auto examples = examples_of(rows, model,
                                     {.completion_only_loss = options.completion_only_loss,
@@ -102,6 +111,7 @@ int score(const ScoreOptions& options, Console& console) {
   const std::vector<size_t> lengths(examples.size(), 0);
   for (const auto& batch :
        train::batches_of_epoch(lengths, {.batch_size = options.batch_size, .shuffle = false}, 0)) {
+    if (model.num_tasks() > 0) model.read_as_tasks(tasks_of(examples, batch));
     for (const RowScore& score :
          score_rows(model.language_model(), examples, batch, row_adapters)) {
       write_row(score, console);

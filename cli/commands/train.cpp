@@ -7,6 +7,7 @@
 #include "cli/examples.h"
 #include "cli/headed_training.h"
 #include "cli/lora_options.h"
+#include "cli/row_tasks.h"
 #include "cli/seq2seq_training.h"
 #include "cli/task_options.h"
 #include "cli/train_run.h"
@@ -35,7 +36,7 @@ struct TrainCommandOptions {
   LoraOptions lora = {};
   double loraplus_lr_ratio = 0;
   double loraplus_lr_embedding = 1e-6;
-  int64_t max_length = 1024;
+  RowLengths lengths = {};
   bool completion_only_loss = true;
   bool assistant_only_loss = false;
   bool gradient_checkpointing = false;
@@ -66,7 +67,10 @@ struct TrainCommandOptions {
           "LoRA+: the learning rate of B over that of A; 0: the same for both.");
     field("loraplus_lr_embedding", self.loraplus_lr_embedding,
           "LoRA+: the learning rate of adapters on embeddings.");
-    field("max_length", self.max_length, "Rows are cut after this many tokens; 0: never.");
+    field("max_length", self.lengths.max_length,
+          "Rows are cut after this many tokens; 0: never. Default: 1024; for QUESTION_ANS, which "
+          "reads long contexts in windows of this length, 384.");
+    field("doc_stride", self.lengths.doc_stride, kDocStrideHelp);
     field("completion_only_loss", self.completion_only_loss,
           "Learn the completion alone in rows with a prompt.");
     field("assistant_only_loss", self.assistant_only_loss,
@@ -106,9 +110,10 @@ Rows read_data(const TrainCommandOptions& options) {
 
 train::TrainData tokenised(const Rows& rows, const TrainCommandOptions& options,
                            const AdaptedModel& model, const Console& console) {
-  const train::ExampleOptions settings{.completion_only_loss = options.completion_only_loss,
-                                       .assistant_only_loss = options.assistant_only_loss,
-                                       .max_length = options.max_length};
+  const train::ExampleOptions settings{
+      .completion_only_loss = options.completion_only_loss,
+      .assistant_only_loss = options.assistant_only_loss,
+      .max_length = options.lengths.max_length.value_or(kTrainLength)};
   train::TrainData data{.train = examples_of(rows.train, model, settings, console),
                         .valid = examples_of(rows.valid, model, settings, console)};
   if (model.text_or_null() != nullptr) data.pad_id = model.text().pad_id();
@@ -141,7 +146,7 @@ void check(const TrainCommandOptions& options) {
   if (options.loraplus_lr_ratio < 0) {
     throw UsageError("--loraplus_lr_ratio: expected a number above 0, or 0 for none.");
   }
-  if (options.max_length < 0) throw UsageError("--max_length: expected at least 0.");
+  options.lengths.check();
   options.model.wanted_dtype();
   if (options.task_type != "CAUSAL_LM") task_kind(options.task_type);
   checked_flags([&] {
@@ -159,6 +164,12 @@ PeftConfig new_adapter(const TrainCommandOptions& options) {
   return config;
 }
 
+/// The settings of what is trained: of a new adapter, or of the one that is gone on with.
+PeftConfig adapter_config(const TrainCommandOptions& options) {
+  if (options.model.adapter.empty()) return new_adapter(options);
+  return read_adapter_config(local_adapter(options.model.adapter));
+}
+
 int train_with_head(const TrainCommandOptions& options, const Console& console) {
   const train::DataFiles files = find_files(options);
   HeadedTraining training{.model = options.model,
@@ -167,7 +178,8 @@ int train_with_head(const TrainCommandOptions& options, const Console& console) 
                           .problem_type = options.problem_type,
                           .train_file = files.train,
                           .valid_file = files.valid,
-                          .max_length = options.max_length,
+                          .lengths = options.lengths,
+                          .tasks = num_tasks(adapter_config(options)),
                           .gradient_checkpointing = options.gradient_checkpointing,
                           .run = {.options = options.train,
                                   .adapter_dir = options.train.output_dir,
@@ -193,7 +205,10 @@ int train_adapter(const TrainCommandOptions& options, Console& console) {
   check(options);
   warn_of_unused_flags(options, console);
   if (options.task_type != "CAUSAL_LM") return train_with_head(options, console);
-  const Rows rows = read_data(options);  // mistakes in it are told before the model is read
+  Rows rows = read_data(options);  // mistakes in it are told before the model is read
+  const int64_t tasks = num_tasks(adapter_config(options));
+  settle_tasks(rows.train, options.model.task_id, tasks);
+  settle_tasks(rows.valid, options.model.task_id, tasks);
   AdaptedModel model = AdaptedModel::open_base(options.model);
   train::TrainData data = tokenised(rows, options, model, console);
   at::manual_seed(static_cast<uint64_t>(options.train.seed));

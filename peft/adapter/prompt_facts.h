@@ -22,8 +22,10 @@ struct PromptFacts {
   /// True where activations are computed again in backward, which a prompt in the cache forbids.
   std::function<bool()> recomputes = {};
 
-  /// The tokens of a text, by the tokenizer of a folder or of the Hub.
-  std::function<std::vector<int64_t>(const std::string& tokenizer, const std::string& text)>
+  /// The tokens of a text, by the tokenizer of a folder or of the Hub. `kwargs`: arguments of
+  /// AutoTokenizer.from_pretrained; null: none.
+  std::function<std::vector<int64_t>(const std::string& tokenizer, const Json& kwargs,
+                                     const std::string& text)>
       tokenize = {};
 
   /// The tensors of a `.safetensors` file, or of one that torch.save wrote.

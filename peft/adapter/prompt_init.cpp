@@ -16,21 +16,10 @@ constexpr const char* kText = "TEXT";
 
 bool has_arguments(const Json& kwargs) { return kwargs.is_object() && !kwargs.empty(); }
 
-// Code of a checkpoint is never run, whatever its config asks for.
-void check_tokenizer_kwargs(const Json& kwargs) {
-  if (!has_arguments(kwargs)) return;
-  for (const auto& [key, value] : kwargs.items()) {
-    if (key == "trust_remote_code" || key == "use_fast") continue;
-    throw UnsupportedError("tokenizer_kwargs: expected no arguments for the tokenizer, got " +
-                           dump_json(kwargs, {.indent = std::nullopt}) +
-                           ". Save the tokenizer with these settings and name its folder.");
-  }
-}
-
 // The tokens over and over, up to the length of the prompt.
 at::Tensor ids_of_text(const PromptInit& init, int64_t rows, const PromptFacts& facts) {
-  check_tokenizer_kwargs(init.tokenizer_kwargs);
-  const std::vector<int64_t> tokens = facts.tokenize(*init.tokenizer, *init.text);
+  const std::vector<int64_t> tokens =
+      facts.tokenize(*init.tokenizer, init.tokenizer_kwargs, *init.text);
   if (tokens.empty()) {
     throw ConfigError("prompt_tuning_init_text: expected a text with tokens, got " +
                       quote(*init.text) + ", which has none.");

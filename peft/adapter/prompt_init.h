@@ -26,7 +26,7 @@ void check_prompt_init(const std::string& config, const PromptInit& init,
 
 /// The first values: embeddings of random tokens (SAMPLE_VOCAB) or of a text (TEXT), N(0, 1) for
 /// every other word. Draws what Python draws, in its order.  -> [rows, width] float32
-/// Throws: ConfigError (a text without tokens), UnsupportedError (arguments of a tokenizer).
+/// Throws: ConfigError (a text without tokens); what `facts.tokenize` throws.
 /// Source: PromptEmbedding.__init__ in peft/tuners/prompt_tuning/model.py.
 at::Tensor initial_prompt(const PromptInit& init, int64_t rows, int64_t width,
                           const PromptFacts& facts);

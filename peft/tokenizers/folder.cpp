@@ -107,16 +107,54 @@ std::shared_ptr<Tokenizer> open_vocabulary(const fs::path& file, const Json& con
   return Tokenizer::from_wordpiece_vocabulary(read_text_file(file), config, file.string());
 }
 
+/// The classes whose tokens are bytes.
+const std::vector<std::string>& byte_level_classes() {
+  static const std::vector<std::string> names = {
+      "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LEDTokenizer", "LongformerTokenizer"};
+  return names;
+}
+
+bool is_byte_level(const std::string& class_name) {
+  const auto& names = byte_level_classes();
+  return std::find(names.begin(), names.end(), class_name) != names.end();
+}
+
 std::shared_ptr<Tokenizer> open_merges(const fs::path& folder, const Json& config,
                                        const std::string& class_name) {
-  static const std::vector<std::string> kByteLevel = {
-      "GPT2Tokenizer", "RobertaTokenizer", "BartTokenizer", "LEDTokenizer", "LongformerTokenizer"};
   const fs::path file = folder / "vocab.json";
-  if (std::find(kByteLevel.begin(), kByteLevel.end(), class_name) == kByteLevel.end()) {
-    fail_class(file, class_name, kByteLevel);
-  }
+  if (!is_byte_level(class_name)) fail_class(file, class_name, byte_level_classes());
   return Tokenizer::from_byte_level_vocabulary(
       read_text_file(file), read_text_file(folder / "merges.txt"), config, file.string());
+}
+
+void set_prefix_space(Json& stage, bool prefix) {
+  if (!stage.is_object()) return;
+  if (stage.value("type", "") == "ByteLevel") stage["add_prefix_space"] = prefix;
+  const auto parts = stage.find("pretokenizers");
+  if (parts == stage.end() || !parts->is_array()) return;
+  for (Json& part : *parts) set_prefix_space(part, prefix);
+}
+
+/// Gives a tokenizer.json the settings of a caller. transformers rebuilds the first stage of the
+/// classes that are byte-level, and a class of no model goes by the file alone.
+void change_settings(const Json& settings, const std::string& class_name, const fs::path& file,
+                     Json& json) {
+  for (const auto& [key, value] : settings.items()) {
+    const bool without_model = class_name.empty() || class_name == "PreTrainedTokenizer" ||
+                               class_name == "TokenizersBackend";
+    if (key == "add_prefix_space" && value.is_boolean() && without_model) continue;
+    if (key != "add_prefix_space" || !value.is_boolean() || !is_byte_level(class_name)) {
+      throw UnsupportedError(
+          fmt::format("{}: expected no other setting than add_prefix_space for a tokenizer of one "
+                      "of {}, got {} "
+                      "for {}. Save the tokenizer with this setting.",
+                      file.string(), join_names(byte_level_classes(), byte_level_classes().size()),
+                      quote(key), quote(class_name)));
+    }
+    if (json.is_object() && json.contains("pre_tokenizer")) {
+      set_prefix_space(json["pre_tokenizer"], value.get<bool>());
+    }
+  }
 }
 
 bool has_merges(const fs::path& folder) {
@@ -125,12 +163,14 @@ bool has_merges(const fs::path& folder) {
 
 }  // namespace
 
-std::shared_ptr<Tokenizer> Tokenizer::from_folder(const fs::path& folder) {
+std::shared_ptr<Tokenizer> Tokenizer::from_folder(const fs::path& folder, const Json& settings) {
   Json config = read_config(folder);
+  for (const auto& [key, value] : settings.items()) config[key] = value;
   add_class_of_model(folder, config);
   std::shared_ptr<Tokenizer> tokenizer;
   if (const auto file = first_of(folder, {"tokenizer.json"})) {
-    const Json json = read_json_file(*file);
+    Json json = read_json_file(*file);
+    change_settings(settings, class_of(folder, config), *file, json);
     const auto pipeline = read_pipeline(JsonView(json, file->string()));
     // As transformers: only who asks for a length cuts to it.
     pipeline->set_truncation(std::nullopt);

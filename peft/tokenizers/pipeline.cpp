@@ -45,15 +45,20 @@ void keep_range(List& list, size_t begin, size_t end) {
   list.erase(list.begin(), list.begin() + static_cast<std::ptrdiff_t>(begin));
 }
 
+/// Keeps some tokens of a text.
+void keep_tokens(Encoding& encoding, size_t begin, size_t end) {
+  keep_range(encoding.ids, begin, end);
+  keep_range(encoding.type_ids, begin, end);
+  keep_range(encoding.attention_mask, begin, end);
+  keep_range(encoding.special_tokens_mask, begin, end);
+  keep_range(encoding.offsets, begin, end);
+  for (auto& range : encoding.text_ranges) range.second = std::min(range.second, end - begin);
+}
+
 /// Keeps `most` tokens of a text that has more; `side` is where the others are cut off.
 void cut(Encoding& encoding, size_t most, Side side) {
   const size_t begin = side == Side::kRight ? 0 : encoding.ids.size() - most;
-  keep_range(encoding.ids, begin, begin + most);
-  keep_range(encoding.type_ids, begin, begin + most);
-  keep_range(encoding.attention_mask, begin, begin + most);
-  keep_range(encoding.special_tokens_mask, begin, begin + most);
-  keep_range(encoding.offsets, begin, begin + most);
-  for (auto& range : encoding.text_ranges) range.second = std::min(range.second, most);
+  keep_tokens(encoding, begin, begin + most);
 }
 
 /// How many tokens stay of two texts that have more than `most` together.
@@ -101,6 +106,29 @@ Encoding Pipeline::encode_pair(std::string_view first, std::string_view second,
   texts.push_back(encode_text(first, 0));
   texts.push_back(encode_text(second, 1));
   return finish(std::move(texts), options);
+}
+
+std::vector<EncodedWindow> Pipeline::encode_pair_windows(std::string_view first,
+                                                         std::string_view second, size_t max_length,
+                                                         size_t stride) const {
+  const Encoding beside = encode_text(first, 0), text = encode_text(second, 1);
+  const size_t special = stages_.processor ? stages_.processor->added_tokens(2) : 0;
+  const size_t taken = beside.ids.size() + special, tokens = text.ids.size();
+  const size_t width = max_length > taken ? max_length - taken : 0;
+  if (tokens > width && stride >= width) {
+    throw ConfigError(fmt::format(
+        "tokenizer: windows of {} tokens, {} of them the first text's and special ones, cannot "
+        "overlap by {}: expected less than {}. Give a larger max_length or a smaller stride.",
+        max_length, taken, stride, width));
+  }
+  std::vector<EncodedWindow> windows;
+  for (size_t begin = 0;; begin += width - stride) {
+    const size_t end = std::min(begin + width, tokens);
+    Encoding part = text;
+    keep_tokens(part, begin, end);
+    windows.push_back({finish({beside, std::move(part)}, {.max_length = max_length}), begin});
+    if (end == tokens) return windows;
+  }
 }
 
 Encoding Pipeline::finish(std::vector<Encoding> texts, const EncodeOptions& options) const {

@@ -50,6 +50,8 @@ class Pipeline : public Tokenizer, public TokenNames {
   Encoding encode(std::string_view text, const EncodeOptions& options) const override;
   Encoding encode_pair(std::string_view first, std::string_view second,
                        const EncodeOptions& options) const override;
+  std::vector<EncodedWindow> encode_pair_windows(std::string_view first, std::string_view second,
+                                                 size_t max_length, size_t stride) const override;
   std::vector<Encoding> encode_batch(const std::vector<std::string>& texts,
                                      const BatchOptions& options) const override;
   std::vector<Encoding> encode_pair_batch(

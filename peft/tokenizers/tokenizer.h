@@ -29,6 +29,12 @@ struct Encoding {
 /// both have one length, then both.
 enum class TruncationStrategy { kLongestFirst, kOnlyFirst, kOnlySecond };
 
+/// A part of a text that is too long to be read at once, with what is read beside it.
+struct EncodedWindow {
+  Encoding encoding = {};
+  size_t first_token = 0;  // the number, among all tokens of the text, of the part's first one
+};
+
 struct EncodeOptions {
   bool add_special_tokens = true;
   std::optional<size_t> max_length = {};  // truncates (special tokens are kept)
@@ -58,9 +64,12 @@ class Tokenizer {
   /// Opens what a model's folder has: tokenizer.json, a SentencePiece model (tokenizer.model,
   /// spiece.model, sentencepiece.bpe.model), BERT's vocab.txt or GPT-2's vocab.json and merges.txt,
   /// with the tokenizer_config.json beside it. As transformers, it cuts only to a length that is
-  /// asked for, whatever the file says. Throws: NotFoundError (none of them), FormatError,
-  /// UnsupportedError (unknown stage or class).
-  static std::shared_ptr<Tokenizer> from_folder(const std::filesystem::path& folder);
+  /// asked for, whatever the file says. `settings`: keys of tokenizer_config.json with other
+  /// values; a tokenizer.json takes add_prefix_space alone. Throws: NotFoundError (none of them),
+  /// FormatError, UnsupportedError (unknown stage or class, or a setting that the file does not
+  /// take).
+  static std::shared_ptr<Tokenizer> from_folder(const std::filesystem::path& folder,
+                                                const Json& settings = Json::object());
   /// True where from_folder() finds a file to open.
   static bool is_in_folder(const std::filesystem::path& folder);
   /// Makes a tokenizer from a SentencePiece model as transformers does for the `tokenizer_class` of
@@ -92,6 +101,14 @@ class Tokenizer {
   /// Encodes two texts that belong together, such as a question and its answer.
   virtual Encoding encode_pair(std::string_view first, std::string_view second,
                                const EncodeOptions& options = {}) const = 0;
+  /// Encodes a first text together with as many parts of the second one as it needs, none longer
+  /// than `max_length` tokens in all; `stride` tokens at the end of a part are the next one's
+  /// first. Offsets are those of the whole second text.
+  /// Throws: ConfigError where no more than `stride` tokens of the second text have room.
+  /// Source: tokenizers src/tokenizer/encoding.rs Encoding::truncate
+  virtual std::vector<EncodedWindow> encode_pair_windows(std::string_view first,
+                                                         std::string_view second, size_t max_length,
+                                                         size_t stride) const = 0;
   virtual std::vector<Encoding> encode_batch(const std::vector<std::string>& texts,
                                              const BatchOptions& options = {}) const = 0;
   virtual std::vector<Encoding> encode_pair_batch(

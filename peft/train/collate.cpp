@@ -53,6 +53,7 @@ Batch collate(const std::vector<Example>& examples, const std::vector<size_t>& r
     chosen.push_back(&examples[row]);
     batch.tokens += static_cast<int64_t>(examples[row].input_ids.size());
     batch.counted += examples[row].counted();
+    if (examples[row].window) batch.windows.push_back(*examples[row].window);
   }
   batch.input_ids = padded(chosen, &Example::input_ids, pad_id);
   batch.attention_mask = mask_of(chosen, &Example::input_ids, batch.input_ids.size(1));

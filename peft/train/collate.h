@@ -19,6 +19,7 @@ struct Batch {
   at::Tensor task_ids = {};        // [B] int64; undefined where rows have none
   at::Tensor second_ids = {};      // [B, S] int64; undefined where rows have no second text
   at::Tensor second_mask = {};     // [B, S] int64; undefined where none of those is padded
+  std::vector<TextWindow> windows = {};  // of each row; empty where rows are no parts of texts
   int64_t rows = 0;
   int64_t tokens = 0;   // without padding
   int64_t counted = 0;  // labels that the loss counts

@@ -85,6 +85,18 @@ void read_prompt_completion(const Json& object, DataRow& row) {
 
 }  // namespace
 
+std::optional<int64_t> task_id_in(const Json& object, const std::string& where) {
+  const auto task = object.find("task_id");
+  if (task == object.end() || task->is_null()) return std::nullopt;
+  if (task->is_number_integer()) return task->get<int64_t>();
+  // A CSV file has nothing but texts; an empty one is no task.
+  if (!task->is_string()) throw_bad_field(where, "task_id", "a whole number", *task);
+  const auto text = task->get<std::string>();
+  if (text.empty()) return std::nullopt;
+  if (const auto number = whole_number<int64_t>(text)) return number;
+  throw_bad_field(where, "task_id", "a whole number", *task);
+}
+
 DataRow parse_row(const Json& object, const std::string& where, const DataRowOptions& options) {
   DataRow row{.where = where};
   if (object.contains("tools")) row.tools = object["tools"];
@@ -93,11 +105,7 @@ DataRow parse_row(const Json& object, const std::string& where, const DataRowOpt
     if (!name.is_string()) throw_bad_field(where, "adapter_name", "a string", name);
     row.adapter_name = name.get<std::string>();
   }
-  if (object.contains("task_id") && !object["task_id"].is_null()) {
-    const Json& task = object["task_id"];
-    if (!task.is_number_integer()) throw_bad_field(where, "task_id", "a whole number", task);
-    row.task_id = task.get<int64_t>();
-  }
+  row.task_id = task_id_in(object, where);
   // Data sets often keep tools as text. Source: SFTTrainer._prepare_dataset in trl.
   if (row.tools.is_string()) row.tools = parse_json(row.tools.get<std::string>(), where);
   if (object.contains("input_ids")) {

@@ -26,6 +26,10 @@ struct DataRow {
   std::string where = {};               // "<file>:<line>", for messages
 };
 
+/// The task that a row names as `task_id`; nullopt: none.
+/// Throws: FormatError that begins with `where`, for what is no whole number.
+std::optional<int64_t> task_id_in(const Json& object, const std::string& where);
+
 struct DataRowOptions {
   std::string text_field = "text";  // the key of plain text rows
 };

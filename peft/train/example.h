@@ -13,6 +13,13 @@ namespace peft::train {
 /// A label that is not counted in the loss. Source: torch.nn.CrossEntropyLoss(ignore_index=-100).
 inline constexpr int64_t kIgnoreLabel = -100;
 
+/// The part of a row's longer text that one example has.
+struct TextWindow {
+  int64_t row = 0;             // the number of the row, the same for all its parts
+  int64_t begin = 0, end = 0;  // where the part stands in the example's tokens, half open
+  int64_t first_token = 0;     // the number, among all tokens of the text, of the one at `begin`
+};
+
 /// One row as tokens. What it teaches is a label for each token, the labels of a target text, or
 /// one target for the whole row.
 struct Example {
@@ -28,6 +35,7 @@ struct Example {
   std::vector<int64_t> second_ids = {};      // of a second text that is read on its own
   /// Instead of labels: a class, numbers that are to be met, or the borders of an answer.
   std::vector<double> row_target = {};
+  std::optional<TextWindow> window = {};  // of an answer's context
 
   /// What the loss counts: 1 for a target of the row and for a pair of texts, else the labels that
   /// are not -100, without the first of a language model, which nothing predicts.

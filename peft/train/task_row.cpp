@@ -5,6 +5,7 @@
 #include "peft/base/error.h"
 #include "peft/base/text.h"
 #include "peft/train/csv.h"
+#include "peft/train/data_row.h"
 
 namespace peft::train {
 
@@ -22,7 +23,7 @@ class Row {
 
   std::string text(const std::string& column) const {
     const Json* value = find(column);
-    if (value == nullptr) refuse(column, "text", "no such column");
+    if (value == nullptr) refuse_absent(column, "text");
     if (!value->is_string()) refuse(column, "text", value->type_name());
     return value->get<std::string>();
   }
@@ -30,7 +31,7 @@ class Row {
   // A list, or a text that is parted at its spaces.
   std::vector<std::string> words(const std::string& column) const {
     const Json* value = find(column);
-    if (value == nullptr) refuse(column, "a list of words", "no such column");
+    if (value == nullptr) refuse_absent(column, "a list of words");
     if (value->is_string()) return split_words(value->get<std::string>());
     std::vector<std::string> words;
     if (!value->is_array()) refuse(column, "a list of words", value->type_name());
@@ -43,7 +44,7 @@ class Row {
 
   Json label(const std::string& column, bool wanted) const {
     const Json* value = find(column);
-    if (value == nullptr && wanted) refuse(column, "a label", "no such column");
+    if (value == nullptr && wanted) refuse_absent(column, "a label");
     return value == nullptr ? Json() : *value;
   }
 
@@ -51,6 +52,18 @@ class Row {
                            const std::string& got) const {
     throw FormatError(
         fmt::format("{}: column '{}': expected {}, got {}.", where_, column, expected, got));
+  }
+
+  // Often the column is there under another name.
+  [[noreturn]] void refuse_absent(const std::string& column, const std::string& expected) const {
+    std::vector<std::string> names;
+    for (const auto& [name, value] : object_.items()) {
+      if (!value.is_null()) names.push_back(name);
+    }
+    throw FormatError(fmt::format(
+        "{}: column '{}': expected {}, got no such column beside {}. Rename a column, or say which "
+        "one it is.",
+        where_, column, expected, names.empty() ? "none" : join_names(names)));
   }
 
  private:
@@ -84,7 +97,7 @@ void read_answer(const Row& row, const TaskColumns& columns, bool labelled, Task
   constexpr const char* kStart = "answer_start";
   const Json* answers = row.find(columns.answers);
   if (answers == nullptr) {
-    if (labelled) row.refuse(columns.answers, "text and answer_start", "no such column");
+    if (labelled) row.refuse_absent(columns.answers, "text and answer_start");
     return;
   }
   Json text, start;
@@ -112,7 +125,7 @@ void read_answer(const Row& row, const TaskColumns& columns, bool labelled, Task
 TaskRow parse_task_row(const Json& object, const std::string& where, RowTask task,
                        const TaskColumns& columns, bool labelled) {
   const Row row(object, where);
-  TaskRow result{.where = where};
+  TaskRow result{.task_id = task_id_in(object, where), .where = where};
   switch (task) {
     case RowTask::kSequenceClassification:
       result.text = row.text(columns.text);

@@ -38,6 +38,7 @@ struct TaskRow {
   std::string answer = {};                    // kQuestionAnswering; empty: the context has none
   int64_t answer_start = 0;                   // in characters of the context
   std::string target = {};                    // kSeq2SeqLM
+  std::optional<int64_t> task_id = {};        // for adapters that tell tasks apart
   std::string where = {};                     // "<file>:<line>", for messages
 };
 

@@ -6,58 +6,12 @@
 
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
-#include "peft/base/text.h"
-#include "tests/cli/run_program.h"
+#include "tests/cli/tiny_reader.h"
 
 namespace peft::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path tiny_reader() {
-  const fs::path folder = scratch() / "tiny_reader";
-  if (fs::exists(folder)) return folder;
-  const fs::path base =
-      fs::path(PEFT_SOURCE_DIR) / "tests/front/golden_tasks/bases/bert_feature_extraction";
-  fs::create_directories(folder);
-  for (const char* name : {"config.json", "model.safetensors"}) {
-    fs::copy_file(base / name, folder / name);
-  }
-  std::string vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
-  for (char letter = 'a'; letter <= 'z'; ++letter) vocabulary += fmt::format("{}\n", letter);
-  for (char letter = 'a'; letter <= 'z'; ++letter) vocabulary += fmt::format("##{}\n", letter);
-  write_file_atomically(folder / "vocab.txt", vocabulary);
-  return folder;
-}
-
-fs::path rows_file(const std::string& name, const std::vector<Json>& rows) {
-  std::string text;
-  for (const Json& row : rows) text += row.dump() + "\n";
-  write_file_atomically(scratch() / name, text);
-  return scratch() / name;
-}
-
-ProgramRun run_on_reader(const std::string& command, const std::string& flags) {
-  return run_peft(
-      fmt::format("{} --model_name_or_path {} {}", command, tiny_reader().string(), flags));
-}
-
-fs::path trained(const std::string& task, const fs::path& rows, const std::string& more = "") {
-  const fs::path out = scratch() / ("out_" + task);
-  const ProgramRun done = run_on_reader(
-      "train", fmt::format("--task_type {} --dataset_name {} --output_dir {} --max_steps 60 "
-                           "--learning_rate 2e-2 --lora_dropout 0 --lora_target_modules all-linear "
-                           "--save_strategy no --logging_steps 20 {}",
-                           task, rows.string(), out.string(), more));
-  EXPECT_EQ(done.code, 0) << done.talk;
-  return out;
-}
-
-std::vector<std::string> lines(const std::string& text) {
-  auto parts = split(text, '\n');
-  if (!parts.empty() && parts.back().empty()) parts.pop_back();
-  return parts;
-}
 
 TEST(TaskCommands, SequencesAreLearntAndPredicted) {
   std::vector<Json> rows;
@@ -68,10 +22,10 @@ TEST(TaskCommands, SequencesAreLearntAndPredicted) {
     rows.push_back({{"text", text}, {"label", "late"}});
   }
   const fs::path file = rows_file("sequences.jsonl", rows);
-  const fs::path out = trained("SEQ_CLS", file);
+  const fs::path out = trained_reader("SEQ_CLS", file);
   EXPECT_EQ(read_json_file(out / "labels.json")["id2label"], (Json{{"0", "early"}, {"1", "late"}}));
   const std::string flags = "--adapter " + out.string();
-  const auto told = lines(run_on_reader("predict", flags + " --input " + file.string()).out);
+  const auto told = lines_of(run_on_reader("predict", flags + " --input " + file.string()).out);
   ASSERT_EQ(told.size(), rows.size());
   for (size_t i = 0; i < rows.size(); ++i) {
     EXPECT_TRUE(told[i].starts_with(rows[i]["label"].get<std::string>() + "\t")) << told[i];
@@ -92,7 +46,7 @@ TEST(TaskCommands, WordsAreLearntAndPredicted) {
     rows.push_back({{"tokens", {"a", "xy", "b"}}, {"tags", {"O", "B-X", "O"}}});
     rows.push_back({{"tokens", {"xx", "c"}}, {"tags", {"B-X", "O"}}});
   }
-  const fs::path out = trained("TOKEN_CLS", rows_file("words.jsonl", rows));
+  const fs::path out = trained_reader("TOKEN_CLS", rows_file("words.jsonl", rows));
   EXPECT_EQ(run_on_reader("predict", "--adapter " + out.string() + " --text 'b xy'").out,
             "b/O xy/B-X\n");
 }
@@ -106,7 +60,7 @@ TEST(TaskCommands, AnswersAreLearntAndPredicted) {
                     {"answers", {{"text", {"x"}}, {"answer_start", {text.find('x')}}}}});
   }
   const fs::path file = rows_file("answers.jsonl", rows);
-  const fs::path out = trained("QUESTION_ANS", file);
+  const fs::path out = trained_reader("QUESTION_ANS", file);
   EXPECT_EQ(
       run_on_reader("predict", "--adapter " + out.string() + " --text q --text_pair 'b c x a'").out,
       "x\n");
@@ -117,10 +71,10 @@ TEST(TaskCommands, PairsOfTextsComeTogether) {
   for (const char* letter : {"a", "f", "m", "z"}) {
     rows.push_back({{"text", letter}, {"text_pair", fmt::format("{0} {0}", letter)}});
   }
-  const fs::path out = trained("FEATURE_EXTRACTION", rows_file("pairs.jsonl", rows));
+  const fs::path out = trained_reader("FEATURE_EXTRACTION", rows_file("pairs.jsonl", rows));
   const ProgramRun done =
       run_on_reader("embed", "--adapter " + out.string() + " --normalize true --text a 'a a' z");
-  const auto vectors = lines(done.out);
+  const auto vectors = lines_of(done.out);
   ASSERT_EQ(vectors.size(), 3u) << done.talk;
   const auto cosine = [&](size_t i, size_t j) {
     const Json a = Json::parse(vectors[i]), b = Json::parse(vectors[j]);
@@ -137,7 +91,8 @@ TEST(TaskCommands, AnEvaluationHasTheFiguresOfItsTask) {
   fs::create_directories(data);
   write_file_atomically(data / "train.csv", "text,label\na b,x\nb a,x\ny z,w\nz y,w\n");
   write_file_atomically(data / "valid.csv", "text,label\nb a,x\nz y,w\n");
-  const fs::path out = trained("SEQ_CLS", data, "--eval_strategy steps --eval_steps 60");
+  const fs::path out = trained_reader(
+      "SEQ_CLS", data, "--lora_target_modules all-linear --eval_strategy steps --eval_steps 60");
   const Json history = read_json_file(out / "trainer_state.json")["log_history"];
   bool seen = false;
   for (const Json& entry : history) {
@@ -150,21 +105,18 @@ TEST(TaskCommands, AnEvaluationHasTheFiguresOfItsTask) {
 }
 
 TEST(TaskCommands, WrongCommandLinesSaySo) {
-  const auto expect = [](const ProgramRun& done, int code, const std::string& text) {
-    EXPECT_EQ(done.code, code) << done.talk;
-    EXPECT_NE(done.talk.find(text), std::string::npos) << done.talk;
-  };
-  expect(run_on_reader("train", "--dataset_name x --output_dir y --task_type SORTING"), 2,
-         "SEQ_CLS");
-  expect(run_on_reader("predict", "--text a"), 2, "--adapter");
-  expect(run_on_reader("predict", "--adapter x --text a --task_type FEATURE_EXTRACTION"), 2,
-         "peft embed");
-  expect(run_on_reader("embed", "--text a --pooling most"), 2, "--pooling");
-  expect(run_on_reader("embed", ""), 2, "--input");
+  expect_told(run_on_reader("train", "--dataset_name x --output_dir y --task_type SORTING"), 2,
+              "SEQ_CLS");
+  expect_told(run_on_reader("predict", "--text a"), 2, "--adapter");
+  expect_told(run_on_reader("predict", "--adapter x --text a --task_type FEATURE_EXTRACTION"), 2,
+              "peft embed");
+  expect_told(run_on_reader("embed", "--text a --pooling most"), 2, "--pooling");
+  expect_told(run_on_reader("embed", ""), 2, "--input");
   const fs::path rows = rows_file("bad.jsonl", {{{"text", "a"}, {"label", "x"}}, {{"text", "b"}}});
-  expect(run_on_reader("train", fmt::format("--dataset_name {} --output_dir {} --task_type SEQ_CLS",
-                                            rows.string(), (scratch() / "bad").string())),
-         1, "bad.jsonl:2: column 'label'");
+  expect_told(
+      run_on_reader("train", fmt::format("--dataset_name {} --output_dir {} --task_type SEQ_CLS",
+                                         rows.string(), (scratch() / "bad").string())),
+      1, "bad.jsonl:2: column 'label'");
 }
 
 }  // namespace

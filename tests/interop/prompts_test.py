@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from peft import (AdaptionPromptConfig, CartridgeConfig, CPTConfig, MultitaskPromptTuningConfig, PeftModel, PrefixTuningConfig,
                   PromptEncoderConfig, PromptTuningConfig, get_peft_model)
 from peft.utils import load_peft_weights
-from support import expect_close, llama, qwen2, run_cases, saved, token_rows, write_rows
+from support import ROOT, expect_close, llama, qwen2, run_cases, saved, token_rows, write_rows
 
 TASK = {"task_type": "CAUSAL_LM"}
 
@@ -62,6 +63,28 @@ def several_tasks_here():
     assert configs[0] == configs[1], configs
 
 
+def texts_to_begin_with():
+    """A prompt that begins with a text has Python's tokens, whatever the arguments of the tokenizer are."""
+    folder, name = saved(llama(vocab_size=800), "base"), support.WORK / "tokenizer"
+    name.mkdir()
+    shutil.copy(ROOT / "tests/tokenizers/golden/roberta.json", name / "tokenizer.json")
+    (name / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RobertaTokenizer"}))
+    seen = []
+    for i, kwargs in enumerate((None, {"add_prefix_space": True, "use_fast": False},
+                                {"add_prefix_space": False, "padding_side": "left", "trust_remote_code": True,
+                                 "revision": "main", "subfolder": ""})):
+        options = dict(num_virtual_tokens=9, prompt_tuning_init="TEXT", prompt_tuning_init_text="Hello the end",
+                       tokenizer_name_or_path=str(name), tokenizer_kwargs=kwargs)
+        out = support.WORK / f"out{i}"
+        support.peft("train", model_name_or_path=folder, output_dir=out, dataset_name=write_rows(token_rows(2), "rows.jsonl"),
+                     peft_type="PROMPT_TUNING", peft_config=json.dumps(options), max_steps=1, learning_rate=0)
+        ours = load_peft_weights(out)["prompt_embeddings"]
+        model = get_peft_model(llama(vocab_size=800), PromptTuningConfig(**TASK, **options))
+        expect_close(ours, model.prompt_encoder["default"].embedding.weight.detach(), 1e-6, f"{kwargs}")
+        seen.append(ours)
+    assert not torch.equal(seen[0], seen[1]) and torch.equal(seen[0], seen[2])
+
+
 def written_by_python(make_base, config_class, **options):
     base = make_base()
     folder = saved(base, "base")
@@ -90,7 +113,7 @@ METHODS = {
     "cartridge": (CartridgeConfig, dict(num_virtual_tokens=4)),
     "adaption prompt": (AdaptionPromptConfig, dict(adapter_len=4, adapter_layers=2)),
 }
-CASES = {"here: several tasks": several_tasks_here}
+CASES = {"here: several tasks": several_tasks_here, "here: texts to begin with": texts_to_begin_with}
 for name, (config_class, options) in METHODS.items():
     CASES[f"here: {name}"] = here(llama, config_class, **options)
     CASES[f"python: {name}"] = python(llama, config_class, **options)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 import transformers
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
 transformers.utils.logging.disable_progress_bar()
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -52,6 +53,17 @@ def saved(model, name):
     folder = WORK / name
     model.save_pretrained(folder)
     return folder
+
+
+def word_tokenizer(folder, words):
+    """Gives a folder a tokenizer whose tokens are words; </s> ends a text that has special tokens."""
+    words = ["<pad>", "</s>", "<unk>", *words]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    tokenizer.add_special_tokens(words[:3])
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>",
+                            unk_token="<unk>").save_pretrained(folder)
 
 
 def randomise(parameters):

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import support
 import torch
-from peft import LoraConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig, get_peft_model
+from peft import (LoraConfig, MultitaskPromptTuningConfig, PeftModel, PrefixTuningConfig, PromptTuningConfig,
+                  get_peft_model)
 from peft.utils import load_peft_weights
-from support import ROOT, expect_close, peft, randomise, run_cases, write_rows
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+from support import ROOT, expect_close, peft, randomise, run_cases, word_tokenizer, write_rows
 from transformers import (AutoModel, AutoModelForQuestionAnswering, AutoModelForSequenceClassification,
-                          AutoModelForTokenClassification, AutoTokenizer, PreTrainedTokenizerFast, T5Config,
-                          T5ForConditionalGeneration)
+                          AutoModelForTokenClassification, AutoTokenizer, T5Config, T5ForConditionalGeneration)
 
 MINILM = ROOT / ".deps" / "minilm"
 DATA = ROOT / "data" / "classify"
@@ -137,28 +136,76 @@ def answers_here():
         assert context[answer["start"]:answer["end"]] == answer["answer"]
 
 
+WORDS_OF_WRITER = "one two three four five six seven eight nine ten".split()
+
+
+def several_tasks_there():
+    """A prompt of three tasks, written by Python: every row is read with its own task."""
+    torch.manual_seed(6)
+    base = AutoModelForSequenceClassification.from_pretrained(MINILM, num_labels=4)
+    model = get_peft_model(base, MultitaskPromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=4, num_tasks=3,
+                                                             num_ranks=2)).eval()
+    randomise(parameter for parameter in model.parameters() if parameter.requires_grad)
+    out = support.WORK / "adapter"
+    model.save_pretrained(out)
+    rows = [{"text": row["text"], "task_id": i % 3} for i, row in enumerate(lines_of(DATA / "heldout.jsonl")[:6])]
+    batch = tokenizer()([row["text"] for row in rows], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        shares = torch.softmax(model(**batch, task_ids=torch.tensor([row["task_id"] for row in rows])).logits, -1)
+    ours = predictions(input=write_rows(rows, "rows.jsonl"), adapter=out)
+    for answer, python in zip(ours, shares, strict=True):
+        expect_close([answer["scores"][f"LABEL_{i}"] for i in range(4)], python, 1e-4, "shares")
+
+
+def long_contexts():
+    """Python's windows and its best answer of all of them, for a head that learnt where a town is named."""
+    filler = "The parcel went by road and by rail, and it was weighed again at every stop on the way."
+    rows = []
+    for place, town in enumerate(("Lyon", "Graz", "Oslo", "Bern")):
+        parts = [filler] * 8
+        parts[2 * place + 1] = f"Then it was left in {town} for a day."
+        context = " ".join(parts)
+        rows.append({"question": "Where was it left?", "context": context,
+                     "answers": {"text": [town], "answer_start": [context.index(town)]}})
+    out, path = support.WORK / "out", write_rows(rows, "rows.jsonl")
+    sizes = {"max_length": 48, "doc_stride": 16}
+    peft("train", model_name_or_path=MINILM, dataset_name=path, output_dir=out, task_type="QUESTION_ANS", lora_dropout=0,
+         dtype="float32", **sizes, **{**STEPS, "max_steps": 30})
+    model = PeftModel.from_pretrained(AutoModelForQuestionAnswering.from_pretrained(MINILM), out).eval()
+    ours = predictions(input=path, adapter=out, **sizes)
+    for row, answer in zip(rows, ours, strict=True):
+        windows = tokenizer()(row["question"], row["context"], truncation="only_second", max_length=48, stride=16,
+                              return_overflowing_tokens=True, return_offsets_mapping=True, padding=True,
+                              return_tensors="pt")
+        assert len(windows["input_ids"]) > 3
+        with torch.no_grad():
+            scores = model(input_ids=windows["input_ids"], attention_mask=windows["attention_mask"])
+        best = (-float("inf"), None)
+        for i, offsets in enumerate(windows["offset_mapping"].tolist()):
+            inside = [j for j, kind in enumerate(windows.sequence_ids(i)) if kind == 1]
+            for first in inside:
+                for last in [j for j in inside if first <= j < first + 30]:
+                    score = float(scores.start_logits[i, first] + scores.end_logits[i, last])
+                    best = max(best, (score, (offsets[first][0], offsets[last][1])))
+        assert (answer["start"], answer["end"]) == best[1], (answer, best)
+        assert answer["answer"] == row["answers"]["text"][0], answer
+
+
 def tiny_writer():
     """A T5 whose tokens are words, in a folder with its tokenizer."""
-    words = ["<pad>", "</s>", "<unk>", *"one two three four five six seven eight nine ten".split()]
-    words_alone = Tokenizer(models.WordPiece({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
-    words_alone.decoder = decoders.WordPiece()
-    words_alone.pre_tokenizer = pre_tokenizers.Whitespace()
-    words_alone.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
-    words_alone.add_special_tokens(["<pad>", "</s>", "<unk>"])
     torch.manual_seed(9)
-    config = T5Config(vocab_size=len(words), d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
+    config = T5Config(vocab_size=len(WORDS_OF_WRITER) + 3, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4,
                       decoder_start_token_id=0, pad_token_id=0, eos_token_id=1, dropout_rate=0.0)
     folder = support.WORK / "writer"
     T5ForConditionalGeneration(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(tokenizer_object=words_alone, pad_token="<pad>", eos_token="</s>",
-                            unk_token="<unk>").save_pretrained(folder)
+    word_tokenizer(folder, WORDS_OF_WRITER)
     return folder
 
 
 def targets_here():
     """An encoder-decoder learns to say words backwards; Python writes the same targets."""
     folder, out = tiny_writer(), support.WORK / "out"
-    words = "one two three four five six seven eight nine ten".split()
+    words = WORDS_OF_WRITER
     rows = [{"text": f"{a} {b}", "target": f"{b} {a}"} for a in words for b in words if a != b]
     path = write_rows(rows, "rows.jsonl")
     peft("train", model_name_or_path=folder, dataset_name=path, output_dir=out, task_type="SEQ_2_SEQ_LM",
@@ -225,7 +272,9 @@ CASES = {
     "sequences, a prefix written by Python": lambda: sequences_there(
         lambda **task: PrefixTuningConfig(num_virtual_tokens=4, **task)),
     "tokens, trained here": tokens_here,
+    "sequences, a prompt of several tasks": several_tasks_there,
     "answers, trained here": answers_here,
+    "answers in long contexts": long_contexts,
     "targets, trained here": targets_here,
     "embeddings": embeddings,
     "a data set in CSV": csv_data,

@@ -4,7 +4,7 @@ Decoders: SmolLM2's out of its GGUF file, three that are trained here in the man
 Llama 2, and a SentencePiece model in a GGUF file of kind "llama". Encoders, where the type ids, masks,
 offsets and the decoded text of single texts and of pairs are compared too: MiniLM's published BERT
 tokenizer, and trained ones in the manner of BERT, RoBERTa, T5 (with SentencePiece's whole character map)
-and XLNet out of a tokenizer.json; then folders without one: SentencePiece models for the classes of
+and XLNet, and one of whole words (WordLevel), out of a tokenizer.json; then folders without one: SentencePiece models for the classes of
 Llama, T5 and XLM-RoBERTa, RoBERTa's vocab.json and MiniLM's vocab.txt. No difference is allowed.
 """
 
@@ -146,6 +146,8 @@ def encoders(corpus):
     yield "minilm", Tokenizer.from_file(str(MINILM / "tokenizer.json")), MINILM
     bert = golden_encoders.train_bert(marked, VOCABULARY)
     yield "bert", bert, checkpoint("bert", bert)
+    words = golden_encoders.train_words(marked, VOCABULARY)
+    yield "words", words, checkpoint("words", words)
     roberta = golden_encoders.train_roberta(corpus, VOCABULARY)
     yield "roberta", roberta, checkpoint("roberta", roberta)
     for name, fallback in {"t5": False, "t5_bytes": True}.items():
@@ -196,7 +198,7 @@ def main():
     differences += compare("sentencepiece", processor.encode, file, plain)
     marked = [with_marks(text) for text in lines]
     for name, tokenizer, folder in encoders(corpus):
-        texts_of = marked if name.startswith(("bert", "minilm")) else lines
+        texts_of = marked if name.startswith(("bert", "minilm", "words")) else lines
         differences += compare_encoder(name, tokenizer, folder, texts_of)
     sys.exit(differences > 0)
 

@@ -8,6 +8,7 @@
 #include "peft/base/error.h"
 #include "peft/tokenizers/models/trie.h"
 #include "peft/tokenizers/models/unigram.h"
+#include "peft/tokenizers/models/wordlevel.h"
 #include "peft/tokenizers/models/wordpiece.h"
 
 namespace peft::tokenizers {
@@ -74,6 +75,18 @@ TEST(WordPiece, AModelWithoutItsUnknownTokenFailsWhereItIsNeeded) {
   const WordPiece model(Entries{{"a", 0}}, {}, "here");
   EXPECT_EQ(ids_of(model, "a"), (std::vector<uint32_t>{0}));
   EXPECT_THROW(ids_of(model, "b"), FormatError);
+}
+
+TEST(WordLevel, APieceIsOneTokenOrTheUnknownOne) {
+  const WordLevel model(Entries{{"[UNK]", 0}, {"un", 1}, {"\u0120caf\u00c3\u00a9", 2}}, "[UNK]",
+                        "here");
+  EXPECT_EQ(ids_of(model, "un"), (std::vector<uint32_t>{1}));
+  EXPECT_EQ(ids_of(model, "unun"), (std::vector<uint32_t>{0}));
+  std::vector<Token> tokens;
+  model.open(true)->tokenize(" caf\u00e9", tokens);  // bytes, looked up as what stands for them
+  ASSERT_EQ(tokens.size(), 1u);
+  EXPECT_EQ(tokens[0].id, 2u);
+  EXPECT_EQ(tokens[0].length, 6u);
 }
 
 /// The highest sum of scores of any way to cut a text.

@@ -41,6 +41,18 @@ def train_bert(corpus, size):
     return tokenizer
 
 
+def train_words(corpus, size):
+    """WordLevel: the most frequent words, all else is unknown."""
+    tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.train_from_iterator(corpus, trainers.WordLevelTrainer(
+        vocab_size=size, show_progress=False, special_tokens=["[UNK]", "[CLS]", "[SEP]", "[MASK]"]))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    return tokenizer
+
+
 def train_roberta(corpus, size):
     """RoBERTa and BART: bytes, and a mask that takes the blank before it along."""
     tokenizer = Tokenizer(models.BPE())
@@ -154,8 +166,27 @@ def cut_cases(tokenizer, pairs):
                     yield case(tokenizer, text, pair, length=length, strategy=strategy)
 
 
+def window_cases(name, tokenizer, pairs):
+    """The second text in parts that overlap; where Python refuses there is no case."""
+    for text, pair in pairs:
+        for length, stride in ((14, 0), (20, 5), (60, 12)):
+            tokenizer.enable_truncation(length, stride=stride, strategy="only_second")
+            try:
+                first = tokenizer.encode(text, pair)
+            except BaseException:  # a stride that is too long for what is left panics
+                continue
+            yield {"text": text, "pair": pair, "tokenizer": name, "max_length": length, "stride": stride,
+                   "windows": [{"ids": part.ids, "type_ids": part.type_ids, "offsets": byte_offsets(text, pair, part)}
+                               for part in [first, *first.overflowing]]}
+
+
+def long_pairs(pairs):
+    """Short questions, and contexts of several of the texts."""
+    return [(pairs[i][0][:20], " ".join(pair for _, pair in pairs[i:i + 3])) for i in range(0, 18, 6)]
+
+
 def bert_variants():
-    """The settings of BertNormalizer and of WordPiece."""
+    """The settings of BertNormalizer and of WordPiece, and its vocabulary as whole words."""
     for clean in (True, False):
         for chinese in (True, False):
             yield {"normalizer": {"type": "BertNormalizer", "clean_text": clean, "handle_chinese_chars": chinese,
@@ -173,6 +204,15 @@ def bert_variants():
     yield {"decoder": {"type": "WordPiece", "prefix": "##", "cleanup": False}}
     yield {"post_processor": None}
     yield {"post_processor": {"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}}
+    yield from word_variants()
+
+
+def word_variants():
+    for unknown in ("[UNK]", "[MASK]"):
+        yield {"model": {"type": "WordLevel", "unk_token": unknown}}
+    yield {"model": {"type": "WordLevel"}, "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False,
+                                                             "trim_offsets": True, "use_regex": True}}
+    yield {"model": {"type": "WordLevel"}, "decoder": None, "pre_tokenizer": {"type": "WhitespaceSplit"}}
 
 
 def unigram_variants(byte_tokens):
@@ -220,6 +260,20 @@ def folder_cases(folder, lines):
             "decoded": tokenizer.decode(encoded["input_ids"], skip_special_tokens=True,
                                         clean_up_tokenization_spaces=False)})
     return cases
+
+
+def setting_cases(lines):
+    """What transformers makes of a tokenizer.json whose opener asks for a setting."""
+    from transformers import AutoTokenizer
+
+    for name, kind in (("gpt2", "GPT2Tokenizer"), ("roberta", "RobertaTokenizer"), ("gpt2", "PreTrainedTokenizerFast")):
+        for prefix in (True, False):
+            with tempfile.TemporaryDirectory() as folder:
+                shutil.copy(FOLDER / f"{name}.json", f"{folder}/tokenizer.json")
+                pathlib.Path(folder, "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
+                tokenizer = AutoTokenizer.from_pretrained(folder, add_prefix_space=prefix)
+                yield {"tokenizer": name, "class": kind, "settings": {"add_prefix_space": prefix},
+                       "ids": [[text, tokenizer(text)["input_ids"]] for text in lines]}
 
 
 def write_folders(root, corpus, bert, roberta, rules):
@@ -283,6 +337,8 @@ def main():
                        + list(cut_cases(tokenizer, pairs[:6]))
                        for name, tokenizer in trained.items()},
         "variants": [variant(name, trained[name], parts, short) for name, parts in variants],
+        "windows": [row for name, tokenizer in trained.items() for row in window_cases(name, tokenizer, long_pairs(pairs))],
+        "settings": list(setting_cases(short)),
         "folders": {folder.name: folder_cases(folder, short) for folder in sorted((FOLDER / "folders").iterdir())},
     }
     text = json.dumps(golden, ensure_ascii=False, separators=(",", ":"))

@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 
+#include "peft/base/error.h"
+#include "peft/base/file.h"
 #include "peft/base/json_text.h"
 #include "peft/tokenizers/tokenizer.h"
 
@@ -71,12 +74,49 @@ TEST(GoldenEncoders, StagesOfEncodersInTheirVariantsGetPythonsFields) {
   }
 }
 
+TEST(GoldenEncoders, WindowsOfALongSecondTextArePythons) {
+  ASSERT_GE(encoders()["windows"].size(), 12u);
+  for (const Json& row : encoders()["windows"]) {
+    SCOPED_TRACE(row["text"].dump() + row["tokenizer"].dump() + row["stride"].dump());
+    const auto tokenizer =
+        Tokenizer::from_file(encoders_folder() + row["tokenizer"].get<std::string>() + ".json");
+    const auto windows = tokenizer->encode_pair_windows(
+        row["text"].get<std::string>(), row["pair"].get<std::string>(),
+        row["max_length"].get<size_t>(), row["stride"].get<size_t>());
+    ASSERT_EQ(windows.size(), row["windows"].size());
+    for (size_t i = 0; i < windows.size(); ++i) {
+      EXPECT_EQ(Json(windows[i].encoding.ids), row["windows"][i]["ids"]);
+      EXPECT_EQ(Json(windows[i].encoding.type_ids), row["windows"][i]["type_ids"]);
+      EXPECT_EQ(Json(windows[i].encoding.offsets), row["windows"][i]["offsets"]);
+    }
+  }
+}
+
 TEST(GoldenEncoders, FoldersWithoutATokenizerJsonGetTransformersFields) {
   ASSERT_GE(encoders()["folders"].size(), 9u);
   for (const auto& [name, rows] : encoders()["folders"].items()) {
     SCOPED_TRACE(name);
     const auto tokenizer = Tokenizer::from_folder(encoders_folder() + "folders/" + name);
     for (const Json& row : rows) expect_row(*tokenizer, row);
+  }
+}
+
+TEST(GoldenEncoders, SettingsOfTheCallerAreTransformers) {
+  const auto folder = std::filesystem::path(PEFT_BINARY_DIR) / "tests" / "folder_with_settings";
+  std::filesystem::create_directories(folder);
+  ASSERT_EQ(encoders()["settings"].size(), 6u);
+  for (const Json& row : encoders()["settings"]) {
+    SCOPED_TRACE(row["class"].dump() + row["settings"].dump());
+    std::filesystem::copy_file(encoders_folder() + row["tokenizer"].get<std::string>() + ".json",
+                               folder / "tokenizer.json",
+                               std::filesystem::copy_options::overwrite_existing);
+    write_file_atomically(folder / "tokenizer_config.json",
+                          Json{{"tokenizer_class", row["class"]}}.dump());
+    const auto tokenizer = Tokenizer::from_folder(folder, row["settings"]);
+    for (const Json& pair : row["ids"]) {
+      EXPECT_EQ(Json(tokenizer->encode(pair[0].get<std::string>()).ids), pair[1]) << pair[0];
+    }
+    EXPECT_THROW(Tokenizer::from_folder(folder, {{"do_lower_case", true}}), UnsupportedError);
   }
 }
 

@@ -54,6 +54,19 @@ TEST(HostileEncoders, DamagedWordPieceModelsAreFormatErrors) {
   EXPECT_THROW(read(model(R"("vocab": {"a": 0})"))->encode("b"), FormatError);
 }
 
+TEST(HostileEncoders, DamagedWordLevelModelsAreFormatErrors) {
+  const auto model = [](const std::string& parts) {
+    return R"({"type": "WordLevel", )" + parts + "}";
+  };
+  expect_format_error(model(R"("unk_token": "a")"), "'vocab' is missing");
+  expect_format_error(model(R"("vocab": {"a": 0})"), "'unk_token' is missing");
+  expect_format_error(model(R"("vocab": {"a": 0}, "unk_token": null)"), "model.unk_token");
+  expect_format_error(model(R"("vocab": ["a"], "unk_token": "a")"), "model.vocab");
+  const auto words = read(model(R"("vocab": {"a": 0}, "unk_token": "[UNK]")"));
+  EXPECT_EQ(words->encode("a").ids, std::vector<int64_t>{0});
+  expect_message<FormatError>([&] { words->encode("b"); }, "[UNK]");
+}
+
 TEST(HostileEncoders, DamagedUnigramModelsAreFormatErrors) {
   const auto model = [](const std::string& parts) {
     return R"({"type": "Unigram", )" + parts + "}";

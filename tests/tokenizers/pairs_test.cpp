@@ -103,5 +103,30 @@ TEST(Pairs, RolesOfEncodersAreKnown) {
   EXPECT_EQ(tokenizer->pad_id, 0);
 }
 
+TEST(Pairs, WindowsKnowWhereTheyBegin) {
+  const auto windows = bert()->encode_pair_windows("a", "abcabca", 7, 1);  // three of the second
+  ASSERT_EQ(windows.size(), 3u);
+  EXPECT_THAT(windows[0].encoding.ids, ElementsAre(2, 4, 3, 4, 5, 6, 3));
+  EXPECT_THAT(windows[1].encoding.ids, ElementsAre(2, 4, 3, 6, 4, 5, 3));
+  EXPECT_THAT(windows[2].encoding.ids, ElementsAre(2, 4, 3, 5, 6, 4, 3));
+  EXPECT_EQ(windows[2].first_token, 4u);
+  EXPECT_EQ(windows[2].encoding.offsets[3], std::pair(size_t{4}, size_t{5}));
+  EXPECT_THAT(windows[2].encoding.text_ranges, ElementsAre(Pair(1, 2), Pair(3, 6)));
+  EXPECT_EQ(bert()->encode_pair_windows("a", "abc", 7, 5).size(), 1u);  // nothing overlaps
+}
+
+TEST(Pairs, WindowsWithoutRoomAreRefused) {
+  const auto refusal = [](const std::string& first, size_t stride) -> std::string {
+    try {
+      bert()->encode_pair_windows(first, "abcabca", 7, stride);
+    } catch (const ConfigError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_THAT(refusal("a", 3), HasSubstr("expected less than 3"));
+  EXPECT_THAT(refusal("abcabc", 0), HasSubstr("expected less than 0"));
+}
+
 }  // namespace
 }  // namespace peft::tokenizers

@@ -73,5 +73,26 @@ TEST(TaskRow, WhatIsMissingOrWrongIsSaidWithItsPlace) {
             std::string::npos);
 }
 
+TEST(TaskRow, RowsOfEveryTaskMayNameTheirTask) {
+  const Json row = {{"text", "a"},   {"label", 1},      {"tokens", "a"},
+                    {"tags", "O"},   {"question", "q"}, {"context", "c"},
+                    {"answers", ""}, {"target", "t"},   {"task_id", 2}};
+  for (const RowTask task : {RowTask::kSequenceClassification, RowTask::kTokenClassification,
+                             RowTask::kQuestionAnswering, RowTask::kSeq2SeqLM}) {
+    EXPECT_EQ(parse(task, row).task_id, 2);
+  }
+  const auto with_task = [](const Json& task) {
+    return Json{{"text", "a"}, {"label", 1}, {"task_id", task}};
+  };
+  const RowTask task = RowTask::kSequenceClassification;
+  EXPECT_EQ(parse(task, with_task("3")).task_id, 3);  // as CSV files have it
+  EXPECT_EQ(parse(task, with_task("")).task_id, std::nullopt);
+  EXPECT_EQ(parse(task, with_task(nullptr)).task_id, std::nullopt);
+  for (const Json& wrong : {Json("first"), Json(0.5), Json::array({1})}) {
+    EXPECT_NE(refusal(task, with_task(wrong)).find("f.jsonl:3: field 'task_id'"),
+              std::string::npos);
+  }
+}
+
 }  // namespace
 }  // namespace peft::train

@@ -154,12 +154,7 @@ void Bpe::spell_unknown(uint32_t length, Unknown& unknown, std::vector<Token>& t
     return;
   }
   if (unknown.waiting) tokens.push_back(unknown.token);
-  const auto id = vocabulary_.find(options_.unk_token);
-  if (!id) {
-    throw FormatError(fmt::format("tokenizer: the unknown token {} is not in the vocabulary.",
-                                  quote(options_.unk_token)));
-  }
-  unknown = {true, {*id, length}};
+  unknown = {true, {vocabulary_.unknown(options_.unk_token), length}};
 }
 
 }  // namespace peft::tokenizers

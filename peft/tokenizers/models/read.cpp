@@ -3,6 +3,7 @@
 #include "peft/base/text.h"
 #include "peft/tokenizers/models/bpe.h"
 #include "peft/tokenizers/models/unigram.h"
+#include "peft/tokenizers/models/wordlevel.h"
 #include "peft/tokenizers/models/wordpiece.h"
 
 namespace peft::tokenizers {
@@ -13,8 +14,9 @@ std::string type_of(const JsonView& json) {
   if (json.has("type")) return json.at("type").string();
   if (json.has("merges")) return "BPE";
   if (json.has("max_input_chars_per_word")) return "WordPiece";
-  if (json.has("vocab") && json.at("vocab").json().is_array()) return "Unigram";
-  return "";
+  if (!json.has("vocab")) return "";
+  if (json.at("vocab").json().is_array()) return "Unigram";
+  return json.has("unk_token") ? "WordLevel" : "";
 }
 
 }  // namespace
@@ -39,8 +41,9 @@ std::unique_ptr<const Model> read_model(const JsonView& json) {
   const std::string type = type_of(json);
   if (type == "BPE") return read_bpe(json);
   if (type == "WordPiece") return read_wordpiece(json);
+  if (type == "WordLevel") return read_wordlevel(json);
   if (type == "Unigram") return read_unigram(json);
-  fail_unknown_type(json, "tokenizer model", {"BPE", "WordPiece", "Unigram"});
+  fail_unknown_type(json, "tokenizer model", {"BPE", "WordPiece", "WordLevel", "Unigram"});
 }
 
 }  // namespace peft::tokenizers

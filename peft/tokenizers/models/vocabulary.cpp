@@ -63,6 +63,12 @@ std::optional<uint32_t> Vocabulary::find(std::string_view token) const {
   return found - 1;
 }
 
+uint32_t Vocabulary::unknown(std::string_view unk_token) const {
+  if (const auto id = find(unk_token)) return *id;
+  throw FormatError(
+      fmt::format("tokenizer: the unknown token {} is not in the vocabulary.", quote(unk_token)));
+}
+
 std::optional<std::string_view> Vocabulary::token(uint32_t id) const {
   if (id >= texts_.size() || !texts_[id].used) return std::nullopt;
   return text(id);

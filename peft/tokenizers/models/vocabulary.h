@@ -25,6 +25,8 @@ class Vocabulary {
 
   std::optional<uint32_t> find(std::string_view token) const;
   std::optional<std::string_view> token(uint32_t id) const;
+  /// The id of a model's own unknown token.  Throws: FormatError where it is not here.
+  uint32_t unknown(std::string_view unk_token) const;
   /// Number of different tokens.
   size_t size() const { return size_; }
 

@@ -1,11 +1,7 @@
 #include "peft/tokenizers/models/wordpiece.h"
 
-#include <fmt/core.h>
-
 #include <limits>
 
-#include "peft/base/error.h"
-#include "peft/base/text.h"
 #include "peft/tokenizers/models/stand_ins.h"
 #include "peft/tokenizers/unicode.h"
 
@@ -44,12 +40,7 @@ void WordPiece::tokenize_word(std::string_view word, std::vector<Token>& tokens)
   const size_t from = tokens.size();
   if (count_characters(word) <= options_.max_input_chars_per_word && cover(word, tokens)) return;
   tokens.resize(from);
-  const auto unknown = vocabulary_.find(options_.unk_token);
-  if (!unknown) {
-    throw FormatError(fmt::format("tokenizer: the unknown token {} is not in the vocabulary.",
-                                  quote(options_.unk_token)));
-  }
-  tokens.push_back({*unknown, static_cast<uint32_t>(word.size())});
+  tokens.push_back({vocabulary_.unknown(options_.unk_token), static_cast<uint32_t>(word.size())});
 }
 
 bool WordPiece::cover(std::string_view word, std::vector<Token>& tokens) const {
