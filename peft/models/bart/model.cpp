@@ -47,8 +47,8 @@ at::Tensor BodyImpl::decode(const Seq2SeqInput& given, bool checkpointing) {
 ModelShape shape_of(const BartConfig& config) {
   return {.layers = config.encoder.layers,
           .heads = config.encoder.heads,
-          .kv_heads = config.encoder.heads,
-          .head_dim = config.d_model / config.encoder.heads,
+          .kv_heads = config.decoder.heads,
+          .head_dim = config.d_model / config.decoder.heads,
           .hidden = config.d_model,
           .vocab = config.vocab_size};
 }
