@@ -1,11 +1,14 @@
 #include "peft/base_model.h"
 
+#include <algorithm>
+
 #include "peft/adapter/site.h"
 #include "peft/adapter_folder.h"
 #include "peft/base/warnings.h"
 #include "peft/formats/safetensors_file.h"
 #include "peft/formats/torch_checkpoint_file.h"
 #include "peft/models/common/language_model.h"
+#include "peft/models/common/seq2seq_model.h"
 #include "peft/prompt_tokenizer.h"
 #include "peft/tensor/module_kind.h"
 
@@ -44,12 +47,17 @@ StateDict read_prompt_tensors(const std::string& path) {
 
 PromptFacts prompt_facts(PretrainedModelImpl& model) {
   const ModelShape shape = model.shape();
-  return {.layers = shape.layers,
+  const auto* seq2seq = dynamic_cast<const Seq2SeqModelImpl*>(&model);
+  const int64_t cache_layers = seq2seq ? seq2seq->decoder_layers() : shape.layers;
+  // Python counts the encoder's layers, of which a longer decoder would have too few.
+  return {.layers = std::max(shape.layers, cache_layers),
           .heads = shape.heads,
           .kv_heads = shape.kv_heads,
           .head_dim = shape.head_dim,
           .hidden = shape.hidden,
           .vocab = shape.vocab,
+          .embedding = shape.embedding > 0 ? shape.embedding : shape.hidden,
+          .cache_layers = cache_layers,
           .embed = [&model](const at::Tensor& ids) { return embed_there(model, ids); },
           .recomputes = [&model] { return model.is_gradient_checkpointing(); },
           .tokenize = tokens_of_init_text,

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "peft/base/error.h"
 #include "peft/base_model.h"
 
@@ -35,7 +37,8 @@ void fill(KeyValueCache& cache, const at::Tensor& prompt, const SharedFields& fi
   // For an encoder-decoder Python takes the prompt twice, one behind the other, and gives each
   // layer four parts of it, the last two of which, those of the source, it drops.
   const int64_t step = 2 * fields.num_transformer_submodules->value_or(1);
-  for (int64_t layer = 0; layer < layers; ++layer) {
+  // An encoder may have more layers than the decoder, whose prefix then has some that nobody reads.
+  for (int64_t layer = 0; layer < std::min(layers, cache.layers()); ++layer) {
     const int64_t first = step * layer % (2 * layers);
     cache.append(layer, parts[first], parts[first + 1]);
   }

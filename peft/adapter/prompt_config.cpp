@@ -71,7 +71,7 @@ void check_prompt_fields(const std::string& config, const SharedFields& fields) 
 void prepare_prompt_learning_config(const SharedFields& fields, const PromptFacts& facts,
                                     bool is_cache) {
   fill(*fields.num_layers, facts.layers, "num_layers", "`layers`");
-  fill(*fields.token_dim, facts.hidden, "token_dim", "`hidden`");
+  fill(*fields.token_dim, is_cache ? facts.hidden : facts.embedding, "token_dim", "`hidden`");
   fill(*fields.num_attention_heads, facts.heads, "num_attention_heads", "`heads`");
   if (!*fields.num_transformer_submodules) {
     const bool two = *fields.task_type && **fields.task_type == "SEQ_2_SEQ_LM";
@@ -82,9 +82,12 @@ void prepare_prompt_learning_config(const SharedFields& fields, const PromptFact
       *fields.token_dim = facts.head_dim * facts.kv_heads;
       *fields.num_attention_heads = facts.kv_heads;
     }
-    check_fits("num_layers", **fields.num_layers, facts.layers);
+    // An encoder-decoder's prefix may be for the layers of either part.
+    if (**fields.num_layers != facts.cache_layers) {
+      check_fits("num_layers", **fields.num_layers, facts.layers);
+    }
   } else {
-    check_fits("token_dim", **fields.token_dim, facts.hidden);
+    check_fits("token_dim", **fields.token_dim, facts.embedding);
   }
   if (fields.encoder_hidden_size && !*fields.encoder_hidden_size) {
     *fields.encoder_hidden_size = *fields.token_dim;

@@ -14,7 +14,7 @@ fs::path tiny_reader() {
   const fs::path folder = scratch() / "tiny_reader";
   if (fs::exists(folder)) return folder;
   const fs::path base =
-      fs::path(PEFT_SOURCE_DIR) / "tests/front/golden_tasks/bases/bert_feature_extraction";
+      fs::path(PEFT_SOURCE_DIR) / "tests/cli/tiny_bert";
   fs::create_directories(folder);
   for (const char* name : {"config.json", "model.safetensors"}) {
     fs::copy_file(base / name, folder / name);

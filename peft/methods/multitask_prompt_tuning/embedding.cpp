@@ -87,6 +87,10 @@ at::Tensor MultitaskPromptEmbedding::forward(const at::Tensor& given) {
         "task_ids: cannot be None: expected the task of each row for multitask prompt tuning, got "
         "none. Give task_ids to the call.");
   }
+  if (!at::isIntegralType(given.scalar_type(), /*includeBool=*/false)) {
+    throw ConfigError("task_ids: expected the numbers of tasks as integers, got a tensor of type " +
+                      std::string(toString(given.scalar_type())) + ". Convert it to int64.");
+  }
   const int64_t tasks = prefix_task_cols_.size(0);
   const at::Tensor task_ids = given.to(prefix_task_cols_.device(), at::kLong);
   if (task_ids.dim() != 1 || task_ids.lt(0).logical_or(task_ids.ge(tasks)).any().item<bool>()) {

@@ -31,9 +31,11 @@ enum class ModelTask {
 std::string_view task_name(ModelTask task);
 
 /// Shape facts that adapters and generation need, as plain numbers. Those that a model has none of
-/// are 0.
+/// are 0. Of an encoder-decoder `layers` and `heads` are the encoder's; `kv_heads` and `head_dim`,
+/// which shape a cache, are the decoder's.
 struct ModelShape {
   int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
+  int64_t embedding = 0;  // width of a token's embedding where that is not `hidden`
 };
 
 /// Layers from `first` to before `second`, several times over.

@@ -155,7 +155,8 @@ ModelShape OPTModelImpl::shape() const {
           .kv_heads = config_.num_attention_heads,
           .head_dim = config_.head_dim(),
           .hidden = config_.hidden_size,
-          .vocab = config_.vocab_size};
+          .vocab = config_.vocab_size,
+          .embedding = config_.word_embed_proj_dim};
 }
 
 PretrainedModel make_model(const Json& config, ModelTask task, at::TensorOptions options) {
