@@ -13,8 +13,7 @@ namespace fs = std::filesystem;
 fs::path tiny_reader() {
   const fs::path folder = scratch() / "tiny_reader";
   if (fs::exists(folder)) return folder;
-  const fs::path base =
-      fs::path(PEFT_SOURCE_DIR) / "tests/cli/tiny_bert";
+  const fs::path base = fs::path(PEFT_SOURCE_DIR) / "tests/cli/tiny_bert";
   fs::create_directories(folder);
   for (const char* name : {"config.json", "model.safetensors"}) {
     fs::copy_file(base / name, folder / name);
