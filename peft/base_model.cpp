@@ -49,8 +49,7 @@ PromptFacts prompt_facts(PretrainedModelImpl& model) {
   const ModelShape shape = model.shape();
   const auto* seq2seq = dynamic_cast<const Seq2SeqModelImpl*>(&model);
   const int64_t cache_layers = seq2seq ? seq2seq->decoder_layers() : shape.layers;
-  // Python counts the encoder's layers, of which a longer decoder would have too few.
-  return {.layers = std::max(shape.layers, cache_layers),
+  return {.layers = shape.layers,
           .heads = shape.heads,
           .kv_heads = shape.kv_heads,
           .head_dim = shape.head_dim,

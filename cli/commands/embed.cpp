@@ -44,13 +44,11 @@ struct EmbedOptions {
 Pooling wanted_pooling(const EmbedOptions& options, const std::filesystem::path& folder) {
   Pooling pooling = Pooling::load(folder);
   if (options.pooling != "auto") {
-    const bool normalize = pooling.normalize;
-    pooling = {.cls_token = options.pooling == "cls",
-               .mean_tokens = options.pooling == "mean",
-               .max_tokens = options.pooling == "max",
-               .last_token = options.pooling == "last",
-               .normalize = normalize,
-               .max_seq_length = pooling.max_seq_length};
+    pooling.cls_token = options.pooling == "cls";
+    pooling.mean_tokens = options.pooling == "mean";
+    pooling.max_tokens = options.pooling == "max";
+    pooling.mean_sqrt_len = false;
+    pooling.last_token = options.pooling == "last";
   }
   if (options.normalize != "auto") pooling.normalize = options.normalize == "true";
   if (options.max_length > 0) pooling.max_seq_length = options.max_length;

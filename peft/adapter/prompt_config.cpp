@@ -70,7 +70,9 @@ void check_prompt_fields(const std::string& config, const SharedFields& fields) 
 
 void prepare_prompt_learning_config(const SharedFields& fields, const PromptFacts& facts,
                                     bool is_cache) {
-  fill(*fields.num_layers, facts.layers, "num_layers", "`layers`");
+  // Python counts the encoder's layers, which are too few for the cache of a longer decoder.
+  const int64_t layers = is_cache ? std::max(facts.layers, facts.cache_layers) : facts.layers;
+  fill(*fields.num_layers, layers, "num_layers", "`layers`");
   fill(*fields.token_dim, is_cache ? facts.hidden : facts.embedding, "token_dim", "`hidden`");
   fill(*fields.num_attention_heads, facts.heads, "num_attention_heads", "`heads`");
   if (!*fields.num_transformer_submodules) {
@@ -84,7 +86,7 @@ void prepare_prompt_learning_config(const SharedFields& fields, const PromptFact
     }
     // An encoder-decoder's prefix may be for the layers of either part.
     if (**fields.num_layers != facts.cache_layers) {
-      check_fits("num_layers", **fields.num_layers, facts.layers);
+      check_fits("num_layers", **fields.num_layers, layers);
     }
   } else {
     check_fits("token_dim", **fields.token_dim, facts.embedding);

@@ -15,9 +15,8 @@ namespace peft {
 /// What prompt learning has to know of a language model. Whoever knows the model fills it in.
 struct PromptFacts {
   int64_t layers = 0, heads = 0, kv_heads = 0, head_dim = 0, hidden = 0, vocab = 0;
-  int64_t embedding = 0;  // width of a token's embedding
-  int64_t cache_layers =
-      0;  // layers that keep keys and values: the decoder's of an encoder-decoder
+  int64_t embedding = 0;     // width of a token's embedding
+  int64_t cache_layers = 0;  // that keep keys and values: of an encoder-decoder the decoder's
 
   /// Token ids to vectors.  ids [N] int64 -> [N, embedding].
   std::function<at::Tensor(const at::Tensor& ids)> embed = {};

@@ -31,7 +31,7 @@ from transformers import AutoConfig
 HERE = pathlib.Path(__file__).parent
 MODELS = HERE.parent / "models"
 sys.path.insert(0, str(MODELS))
-from contract import CLASSES  # noqa: E402
+from contract import model_of  # noqa: E402
 
 torch.set_num_threads(1)
 transformers.utils.logging.set_verbosity_error()
@@ -70,10 +70,8 @@ class Case:
 
     def model(self):
         config = AutoConfig.for_model(**self.config)
-        try:
-            model = CLASSES[self.task].from_config(config, attn_implementation="sdpa")
-        except ValueError:
-            model = CLASSES[self.task].from_config(config, attn_implementation="eager")
+        architecture = config.architectures[0]  # a part of a model is named alone
+        model = model_of(self.task, config, architecture if architecture.endswith("EncoderModel") else None)
         weights = {key.removeprefix("weight/"): value.float() if value.is_floating_point() else value
                    for key, value in self.tensors.items() if key.startswith("weight/")}
         assert not model.load_state_dict(weights, strict=False).unexpected_keys, self.name

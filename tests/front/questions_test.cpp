@@ -7,6 +7,7 @@
 #include "peft/task_examples.h"
 #include "peft/task_meter.h"
 #include "tests/front/support.h"
+#include "tests/support/expect_message.h"
 
 namespace peft {
 namespace {
