@@ -7,6 +7,7 @@
 #include "peft/adapter_folder.h"
 #include "peft/base/file.h"
 #include "peft/base/json_text.h"
+#include "peft/base/text.h"
 #include "peft/formats/safetensors_writer.h"
 #include "peft/methods/registry.h"
 #include "tests/front/contract_task.h"
