@@ -31,7 +31,7 @@ Labels classify(HeadedBase& base, const std::vector<train::TaskRow>& rows) {
   for (size_t begin = 0; begin < rows.size(); begin += kRows) {
     std::vector<TaskEncoding> batch;
     for (size_t i = begin; i < std::min(begin + kRows, rows.size()); ++i) {
-      batch.push_back(base.encode(rows[i], kClassifyLength));
+      batch.push_back(base.encode(rows[i], {}, kClassifyLength).front());
     }
     const at::Tensor best = base.scores(batch).argmax(1);
     for (int64_t i = 0; i < best.size(0); ++i) {
@@ -81,7 +81,7 @@ TrainRun run_of(const ClassifyQuickstart& options, const std::vector<train::Task
                            .save_strategy = "no"},
                .adapter_dir = options.output_dir / "adapter"};
   for (const train::TaskRow& row : rows) {
-    run.data.train.push_back(base.encode(row, kClassifyLength).example);
+    run.data.train.push_back(base.encode(row, {}, kClassifyLength).front().example);
   }
   run.data.pad_id = base.text().pad_id();
   return run;

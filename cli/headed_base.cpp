@@ -49,11 +49,13 @@ HeadedBase::HeadedBase(const ModelOptions& options, const TaskKind& kind, LabelS
 
 void HeadedBase::put_adapter(const PeftConfig& config) {
   model_.emplace(adapted(kind_.model, base_, config));
+  virtual_tokens_ = active_virtual_tokens(peft().tuner());
 }
 
 void HeadedBase::load_adapter(const std::filesystem::path& folder, bool is_trainable) {
   model_.emplace(
       adapted(kind_.model, base_, folder, FromPretrainedOptions{.is_trainable = is_trainable}));
+  virtual_tokens_ = active_virtual_tokens(peft().tuner());
 }
 
 HeadedModel& HeadedBase::model() {
@@ -62,9 +64,9 @@ HeadedModel& HeadedBase::model() {
 }
 
 std::vector<TaskEncoding> HeadedBase::encode(const train::TaskRow& row, const RowLengths& lengths,
-                                             int64_t otherwise) {
+                                             int64_t otherwise) const {
   auto room = most_tokens(base_->config());
-  if (room && model_) *room -= active_virtual_tokens(peft().tuner());
+  if (room) *room -= virtual_tokens_;
   TaskEncodeOptions options = lengths.options(kind_.rows, otherwise, room);
   if (kind_.rows == train::RowTask::kQuestionAnswering) {
     return encode_question_windows(row, text_->tokenizer(), options);

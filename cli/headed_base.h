@@ -33,7 +33,7 @@ class HeadedBase {
   /// A row as tokens: of a question one part for each window of its context, else one alone.
   /// `otherwise`: see RowLengths.  Throws: what encode_task_row throws.
   std::vector<TaskEncoding> encode(const train::TaskRow& row, const RowLengths& lengths,
-                                   int64_t otherwise);
+                                   int64_t otherwise) const;
 
   /// Scores of rows that run as one batch, without those of a prompt's tokens, on the CPU.
   ///   -> [B, L] or [B, T, L] float32
@@ -45,6 +45,7 @@ class HeadedBase {
   std::shared_ptr<const ChatTokenizer> text_;
   TaskModel base_;
   std::optional<HeadedModel> model_;
+  int64_t virtual_tokens_ = 0;  // that stand before a row's own
 };
 
 }  // namespace peft::cli
