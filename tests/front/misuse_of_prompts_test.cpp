@@ -81,11 +81,12 @@ class MisuseOfPrompts : public testing::TestWithParam<std::string> {
     expect_message<Error>(parts, [&] { loaded(folder); });
     expect_base_untouched();
   }
-  // Writes an adapter's tensors anew, with another `prompt_embeddings`, or under another name.
+  // Writes an adapter's tensors anew, with another prompt in the place of the one that is there, or
+  // with one of another name.
   static void rewrite(const fs::path& folder, const std::string& name, const at::Tensor& prompt) {
     StateDict tensors;
     for (const auto& [key, tensor] : read_adapter_weights(folder)) {
-      if (key != "prompt_embeddings") tensors.set(key, tensor);
+      if (!key.starts_with("prompt_embedding")) tensors.set(key, tensor);
     }
     tensors.set(name, prompt);
     formats::write_safetensors(folder / "adapter_model.safetensors", tensors);
@@ -151,7 +152,9 @@ TEST_P(MisuseOfPrompts, ConfigsOfOtherModels) {
         expect_refused(folder.path(), {"num_virtual_tokens", "got " + std::to_string(tokens)});
       }
       rewrite_field(folder.path(), "num_virtual_tokens", 5);
-      expect_refused(folder.path(), {"prompt_embeddings", "expected", "got"});
+      const bool of_tasks = type == "MULTITASK_PROMPT_TUNING";
+      expect_refused(folder.path(),
+                     {of_tasks ? "prefix_task_cols" : "prompt_embeddings", "expected", "got"});
       rewrite_field(folder.path(), "num_virtual_tokens", good["num_virtual_tokens"]);
       const char* size = is_cache ? "num_layers" : "token_dim";
       rewrite_field(folder.path(), size, 7);
