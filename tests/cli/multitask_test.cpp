@@ -90,7 +90,7 @@ TEST(Multitask, WordsAndAnswersDependOnTheirTask) {
   const fs::path reader = trained_reader(
       "QUESTION_ANS",
       rows_file("two_answers.jsonl", rows_of_two_tasks({asked("a", 0)}, {asked("c", 4)})),
-      kTwoTasks);
+      kTwoTasks, 150);
   const auto answer = [&](int task) {
     return run_on_reader("predict",
                          fmt::format("--adapter {} --text q --text_pair 'a b c' --task_id {}",
@@ -101,10 +101,15 @@ TEST(Multitask, WordsAndAnswersDependOnTheirTask) {
   EXPECT_EQ(answer(1), "c\n");
 }
 
+// A prompt for the decoder too would be there in training alone, as in Python.
 TEST(Multitask, TargetsDependOnTheirTask) {
   const fs::path file =
       rows_file("two_targets.jsonl", rows_of_two_tasks({sourced("three")}, {sourced("four")}));
-  const fs::path out = trained_writer(file, kTwoTasks);
+  const fs::path out =
+      trained_writer(file,
+                     "--peft_type MULTITASK_PROMPT_TUNING --peft_config "
+                     "'{\"num_virtual_tokens\": 4, \"num_tasks\": 2, \"num_ranks\": 2, "
+                     "\"num_transformer_submodules\": 1, \"modules_to_save\": [\"lm_head\"]}'");
   EXPECT_EQ(lines_of(run_on_writer("predict", fmt::format("--adapter {} --input {}", out.string(),
                                                           file.string()))
                          .out),

@@ -37,14 +37,15 @@ fs::path rows_file(const std::string& name, const std::vector<Json>& rows) {
   return scratch() / name;
 }
 
-fs::path trained_reader(const std::string& task, const fs::path& rows, const std::string& more) {
+fs::path trained_reader(const std::string& task, const fs::path& rows, const std::string& more,
+                        int steps) {
   static int count = 0;
   const fs::path out = scratch() / fmt::format("reader{}_{}", ++count, task);
   const ProgramRun done = run_on_reader(
-      "train", fmt::format("--task_type {} --dataset_name {} --output_dir {} --max_steps 60 "
+      "train", fmt::format("--task_type {} --dataset_name {} --output_dir {} --max_steps {} "
                            "--learning_rate 2e-2 --lora_dropout 0 --save_strategy no "
                            "--logging_steps 20 {}",
-                           task, rows.string(), out.string(), more));
+                           task, rows.string(), out.string(), steps, more));
   EXPECT_EQ(done.code, 0) << done.talk;
   return out;
 }

@@ -17,10 +17,11 @@ ProgramRun run_on_reader(const std::string& command, const std::string& flags);
 /// A file of rows in scratch().
 std::filesystem::path rows_file(const std::string& name, const std::vector<Json>& rows);
 
-/// Trains tiny_reader() for 60 steps, by LoRA unless `more` says otherwise.
+/// Trains tiny_reader(), by LoRA unless `more` says otherwise.
 ///   -> the adapter's folder
 std::filesystem::path trained_reader(const std::string& task, const std::filesystem::path& rows,
-                                     const std::string& more = "--lora_target_modules all-linear");
+                                     const std::string& more = "--lora_target_modules all-linear",
+                                     int steps = 60);
 
 /// The lines of a text, without what comes behind the last line end.
 std::vector<std::string> lines_of(const std::string& text);
