@@ -49,7 +49,7 @@ def bart():
 
 
 def causal():
-    return with_ends(llama(eos_token_id=1, pad_token_id=0, bos_token_id=2), 3.0)
+    return with_ends(llama(eos_token_id=1, pad_token_id=0, bos_token_id=2), 1.5)
 
 
 def python_answers(model, prompt, settings):
